@@ -1,0 +1,152 @@
+"""Low-rank factorization: one layer becomes two thinner ones.
+
+A layer's weight is read as a matrix M of shape (out, in × kernel) and approximated by its leading singular
+directions (Eckart & Young 1936; for convolutions the channel decomposition of Zhang et al. 2015, arXiv:1505.06798):
+the first factor maps the input to r channels with the layer's own kernel, the second mixes them pointwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compress.errors import PolicyError
+from compress.graph import add_initializer, replace_constant
+from compress.layers import Layer
+
+_SPATIAL_ATTRIBUTES = ("strides", "pads", "dilations", "auto_pad", "kernel_shape")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Factors:
+    """M ≈ second[:, :r] @ first[:r] for every r: ranks are nested, so one decomposition serves them all.
+
+    Attributes:
+        first: Shape (K, in × kernel), strongest direction first.
+        second: Shape (out, K).
+    """
+
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+
+    def scaled(self, scale: NDArray[np.float32]) -> "Factors":
+        """The same product with the inner channels divided by `scale`, shape (K,)."""
+        return Factors(first=self.first / scale[:, None], second=self.second * scale[None, :])
+
+
+def break_even_rank(layer: Layer) -> int:
+    """The rank at which two factors cost as many weights and multiply-adds as the layer; 0 if it has no factors."""
+    if layer.groups > 1:
+        return 0
+    outputs = layer.output_channels
+    inputs = layer.weight_count // outputs
+    return outputs * inputs // (outputs + inputs)
+
+
+def rank_of(layer: Layer, fraction: float, multiple: int) -> int | None:
+    """`fraction` of the break-even rank, rounded to `multiple` channels; None where that saves nothing.
+
+    Args:
+        layer: The layer to factorize.
+        fraction: In (0, 1); 1 leaves the layer whole.
+        multiple: Channel multiple that the device's kernels work in.
+    """
+    limit = break_even_rank(layer)
+    rank = max(1, round(fraction * limit / multiple)) * multiple
+    return rank if fraction < 1.0 and rank < limit else None
+
+
+def decompose(layer: Layer, weight: NDArray[np.float32]) -> Factors:
+    """All factors up to the break-even rank, from the eigenvectors of the smaller Gram matrix."""
+    matrix = as_matrix(layer, weight).astype(np.float64)
+    count = max(1, break_even_rank(layer))
+    if matrix.shape[0] <= matrix.shape[1]:
+        left = _leading_eigenvectors(matrix @ matrix.T, count)
+        first, second = left.T @ matrix, left
+    else:
+        right = _leading_eigenvectors(matrix.T @ matrix, count)
+        first, second = right.T, matrix @ right
+    return Factors(first=first.astype(np.float32), second=second.astype(np.float32))
+
+
+def _leading_eigenvectors(gram: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    vectors = np.linalg.eigh(gram)[1][:, ::-1][:, :count]
+    # Eigenvectors are unique up to sign: fix it, so that the same weights give the same bytes everywhere.
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
+    flipped: NDArray[np.float64] = vectors * signs
+    return flipped
+
+
+def as_matrix(layer: Layer, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight as (out, in × kernel)."""
+    if layer.op_type != "Conv" and layer.output_axis == 1:
+        return weight.T
+    return weight.reshape(layer.output_channels, -1)
+
+
+def first_weight(layer: Layer, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first factor, rows of shape (r, in × kernel), as the weight of an operator like the layer's."""
+    if layer.op_type == "Conv":
+        return matrix.reshape(len(matrix), *layer.weight_shape[1:])
+    return np.ascontiguousarray(matrix if layer.output_axis == 0 else matrix.T)
+
+
+def second_weight(layer: Layer, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The second factor, shape (out, r), as the weight of a pointwise operator."""
+    if layer.op_type == "Conv":
+        return matrix.reshape(*matrix.shape, *([1] * (len(layer.weight_shape) - 2)))
+    return np.ascontiguousarray(matrix if layer.output_axis == 0 else matrix.T)
+
+
+def first_name(node_name: str) -> str:
+    """What the operator of the first factor is called; the second keeps the layer's name."""
+    return f"{node_name}/first"
+
+
+class FactorizeLayers(ir.passes.InPlacePass):
+    """Replace some layers by the product of two.
+
+    Requires that each layer stands in the graph as `find_layers` found it. Ensures that every other tensor keeps its
+    name and shape.
+
+    Args:
+        factors: Layer to its factors, already truncated to the wanted rank.
+    """
+
+    def __init__(self, factors: Mapping[Layer, Factors]) -> None:
+        super().__init__()
+        self._factors = factors
+
+    def requires(self, model: ir.Model) -> None:
+        """Every layer's operator exists and can be factorized."""
+        names = {node.name for node in model.graph}
+        for layer in self._factors:
+            if layer.node_name not in names:
+                raise PolicyError(f"no operator {layer.node_name!r} to factorize in this network")
+            if layer.groups > 1:
+                raise PolicyError(f"layer {layer.name!r} is a grouped convolution: it has no low-rank factors")
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Swap the nodes."""
+        nodes = {node.name: node for node in model.graph}
+        for layer, factors in self._factors.items():
+            _split(model.graph, nodes[layer.node_name], layer, factors)
+        return ir.passes.PassResult(model, bool(self._factors))
+
+
+def _split(graph: ir.Graph, node: ir.Node, layer: Layer, factors: Factors) -> None:
+    first = add_initializer(graph, f"{layer.weight_name}/first", first_weight(layer, factors.first))
+    second = add_initializer(graph, f"{layer.weight_name}/second", second_weight(layer, factors.second))
+    attributes = [a for name, a in node.attributes.items() if name in (*_SPATIAL_ATTRIBUTES, "transB")]
+    inner = ir.Node("", node.op_type, [node.inputs[0], first], attributes, name=first_name(layer.node_name))
+    inner.outputs[0].name = f"{node.outputs[0].name}/inner"
+    inner.outputs[0].type = node.outputs[0].type
+    graph.insert_before(node, inner)
+    node.replace_input_with(0, inner.outputs[0])
+    replace_constant(graph, node, 1, second)
+    if layer.op_type == "Conv":
+        for name in _SPATIAL_ATTRIBUTES:
+            node.attributes.pop(name, None)
+        node.attributes.add(ir.AttrInt64s("kernel_shape", [1] * (len(layer.weight_shape) - 2)))
