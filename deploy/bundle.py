@@ -1,0 +1,61 @@
+"""The bundle: a folder with a candidate's bytes and all that is needed to run and to judge them."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleContent:
+    """What goes into a bundle.
+
+    Attributes:
+        onnx_bytes: The network, as measured.
+        policy_json: The policy that made it, in canonical JSON.
+        session_entries: Runtime session configuration without which the bytes would run otherwise.
+        facts: What else the manifest says: workload, target, confirmed figures, versions. JSON-able.
+    """
+
+    onnx_bytes: bytes
+    policy_json: str
+    session_entries: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+
+def write_bundle(folder: Path, content: BundleContent) -> None:
+    """Write `model.onnx`, `policy.json` and `manifest.json` into `folder`: all of them or none.
+
+    An existing folder is replaced.
+
+    Raises:
+        OSError: The files cannot be written; nothing half written is left.
+    """
+    files = {"model.onnx": content.onnx_bytes, "policy.json": content.policy_json.encode()}
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "files": {
+            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
+        },
+        "session_entries": dict(content.session_entries),
+        **content.facts,
+    }
+    files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,50 @@
+"""The front's candidates, each as a small bundle in the run's folder."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from compress.policy import Policy
+from compress.stitch import Compressor
+from deploy import BundleContent, write_bundle
+from search.point import TrialPoint
+from search.results import RunResult
+from search.run_folder import RunFolder, disk_errors
+
+
+def write_candidates(
+    folder: RunFolder, compressor: Compressor, policies: Mapping[str, Policy], result: RunResult
+) -> None:
+    """Write `candidates/DIGEST/` for every point of the confirmed front that is not there yet.
+
+    Args:
+        folder: The run's folder.
+        compressor: Builds the points' bytes again: the same policy gives the same bytes.
+        policies: Policy by candidate digest.
+        result: The run.
+    """
+    if not result.is_confirmed:
+        return
+    for point in result.front:
+        path = folder.candidate_path(point.digest)
+        if not path.is_dir():
+            candidate = compressor.build(policies[point.digest])
+            content = BundleContent(
+                onnx_bytes=candidate.onnx_bytes,
+                policy_json=candidate.policy.to_json(),
+                session_entries=candidate.session_entries,
+                facts=_facts(point, result),
+            )
+            with disk_errors(folder.path):
+                write_bundle(path, content)
+
+
+def _facts(point: TrialPoint, result: RunResult) -> dict[str, Any]:
+    facts = asdict(result.facts)
+    figures = asdict(point)
+    figures.pop("layers")
+    return {
+        "digest": point.digest,
+        "confirmed": figures,
+        "run": {**facts, "started_at": facts["started_at"].isoformat()},
+    }

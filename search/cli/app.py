@@ -1,0 +1,92 @@
+"""The command tree, and what becomes of errors."""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from search.cli import profile_commands, run_commands, search_command
+
+HELP = """Hardware-aware search for model compression.
+
+Takes a trained network and a device, tries compressed versions of the network, measures each one's latency on that
+device and its accuracy, and draws the Pareto front of the two.
+
+    paretune search mnist-resnet --target local-cpu --trials 40 --out results/demo
+"""
+
+_EXIT_WRONG_CALL = 2
+_EXIT_INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The whole command tree."""
+    app = typer.Typer(
+        help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.callback()(_options)
+    app.command("search")(search_command.search)
+    app.command("status")(run_commands.status)
+    app.command("report")(run_commands.report)
+    app.command("layers")(run_commands.layers)
+    app.add_typer(profile_commands.app, name="profile")
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"paretune {version('paretune')}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, with tracebacks.")] = False,
+    version: Annotated[  # typer calls the callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+
+
+def run_app(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; a user's mistake is one line on standard error."""
+    try:
+        code = build_app()(args=arguments, prog_name="paretune", standalone_mode=False)
+    except typer.Abort:
+        return _EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command continues", err=True)
+        return _EXIT_INTERRUPTED
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            logging.getLogger("paretune").info("traceback", exc_info=error)
+        typer.echo(f"error: {message}", err=True)
+        return _EXIT_WRONG_CALL
+    return code if isinstance(code, int) else os.EX_OK
+
+
+def _explain(error: Exception) -> str | None:
+    """One line for a mistake of the user or of the machine; None for a defect of ours."""
+    from click import ClickException
+
+    from compress.errors import CompressionError
+    from hwprofiles import ProfileError
+    from latency import MeasurementError
+    from search.errors import SearchError
+    from workloads import WorkloadError
+
+    if isinstance(error, ClickException):
+        return error.format_message()
+    if isinstance(error, CompressionError | ProfileError | MeasurementError | SearchError | WorkloadError):
+        return str(error)
+    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
+        return f"{error.strerror}: {error.filename!r}; check the path and its permissions"
+    return None

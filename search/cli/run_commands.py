@@ -1,0 +1,68 @@
+"""`paretune status`, `report` and `layers`: looking at a run, and at what a network offers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: the --out of its search.")]
+
+
+def status(run: RunArgument) -> None:
+    """Show how far a run has come, and its front so far."""
+    from rich.console import Console
+
+    from search.report.table import front_table
+    from search.results import read_result
+
+    console = Console()
+    result = read_result(run)
+    facts = result.facts
+    console.print(f"{facts.trials_finished} trials finished, {facts.trials_failed} failed", highlight=False)
+    console.print(front_table(result.points, facts, width=console.width))
+
+
+def report(run: RunArgument) -> None:
+    """Write a run's tables, plot and page again, from what its folder holds."""
+    from search.results import read_result, write_results
+    from search.run_folder import RunFolder
+
+    result = read_result(run)
+    write_results(RunFolder(run), result)
+    for path in (result.page_path, result.figure_path):
+        typer.echo(path)
+
+
+def layers(
+    workload: Annotated[str | None, typer.Argument(help="A Python file or a built-in's name.")] = None,
+    *,
+    model: Annotated[Path | None, typer.Option(help="Instead of WORKLOAD: an ONNX file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="With --model: an .npz with the inputs by name.")] = None,
+    metric: Annotated[str | None, typer.Option(help="With --model: top1, mse, or FILE.py:FUNCTION.")] = None,
+) -> None:
+    """List a network's layers: what a policy can speak of, and what is left alone with the reason."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from compress.factorize import break_even_rank
+    from compress.network import load_network
+    from search.cli.inputs import read_workload
+
+    loaded = read_workload(workload, model=model, data=data, metric=metric)
+    network = load_network(loaded.network(), loaded.calibration[0])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    for name in ("operator", "weight shape", "weights", "multiply-adds", "break-even rank"):
+        table.add_column(name, justify="left" if name in ("operator", "weight shape") else "right")
+    for layer in network.layers:
+        shape = "×".join(map(str, layer.weight_shape))
+        rank = break_even_rank(layer)
+        table.add_row(
+            layer.name, layer.op_type, shape, f"{layer.weight_count:,}", f"{layer.macs:,}", str(rank) if rank else "–"
+        )
+    console = Console()
+    console.print(table)
+    for skipped in network.skipped:
+        console.print(
+            f"left alone: {skipped.op_type} {skipped.name}: {skipped.reason}", highlight=False, soft_wrap=True
+        )

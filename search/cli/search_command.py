@@ -1,0 +1,82 @@
+"""`paretune search`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.samplers import SAMPLERS
+
+
+def search(
+    workload: Annotated[
+        str | None,
+        typer.Argument(help="A Python file with model(), calibration(), validation(), metric(), or a built-in's name."),
+    ] = None,
+    *,
+    model: Annotated[Path | None, typer.Option(help="Instead of WORKLOAD: an ONNX file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --model: an .npz with the inputs by name, and 'targets'.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="With --model: top1, mse, or FILE.py:FUNCTION.")] = None,
+    target: Annotated[str, typer.Option(help="A hardware profile's name or TOML file.")] = "local-cpu",
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; the same command on it resumes. Default results/WORKLOAD.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after this many finished trials. Default 100 when no time is given."),
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Stop after this long: 8h, 90m, 1h30m, 45s.")] = None,
+    until: Annotated[str | None, typer.Option(help="Be done by this time of day: 07:00.")] = None,
+    sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = "tpe",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Override the profile's threads.")] = None,
+    affinity: Annotated[str | None, typer.Option(help="Override the profile's CPUs: 0,2.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Override the profile's batch size.")] = None,
+    spinning: Annotated[
+        bool | None, typer.Option("--spinning/--no-spinning", help="Override whether idle threads spin.")
+    ] = None,
+) -> None:
+    """Search a network on a device and draw its Pareto front.
+
+    Every candidate is built, checked, validated and timed against the FP32 network; at the end the front is measured
+    afresh and validated on data that the search never saw. Ctrl-C stops; the same command continues.
+
+    For example:
+
+        paretune search mnist-resnet --trials 40 --out results/demo
+
+        paretune search my_workload.py --target local-cpu --time 8h
+
+        paretune search --model m.onnx --data val.npz --metric top1 --until 07:00
+    """
+    from rich.console import Console
+
+    from hwprofiles import load_profile
+    from search.cli.durations import parse_duration_s, seconds_until
+    from search.cli.inputs import parse_affinity, read_workload
+    from search.cli.watch import Watch
+    from search.job import run
+    from search.report.table import front_table
+
+    console = Console()
+    limits_s = [parse_duration_s(time)] if time is not None else []
+    limits_s += [seconds_until(until)] if until is not None else []
+    profile = load_profile(target).with_engine(
+        threads=threads, affinity=parse_affinity(affinity), batch_size=batch_size, spinning=spinning
+    )
+    with Watch(console) as watch:
+        result = run(
+            read_workload(workload, model=model, data=data, metric=metric),
+            profile,
+            out=out,
+            trials=trials,
+            time_s=min(limits_s) if limits_s else None,
+            sampler=sampler,
+            seed=seed,
+            listener=watch.listen,
+        )
+    console.print(front_table(result.points, result.facts, width=console.width))
+    for path in (result.page_path, result.figure_path):
+        console.print(f"  {path}", soft_wrap=True, highlight=False)

@@ -1,0 +1,163 @@
+"""Against the winner's curse: the front measured afresh, and validated on samples that the search never saw.
+
+What looks best among many noisy readings was partly lucky (Smith & Winkler 2006, "The optimizer's curse"), so the
+search's own figures are never the last word. Candidates are taken in turns, pass by pass, so that slow drift of the
+machine falls on all of them alike.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from compress.errors import CompressionError
+from compress.policy import Policy
+from latency import Measurement, MeasurementError, combine
+from search import pareto
+from search.evaluate import Evaluator
+from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
+from search.progress import Listener, Progress
+from search.run_folder import RunFolder
+from workloads import WorkloadError
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+PASSES = 2
+ENOUGH_POINTS = 12
+"""Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """A point's figures from the confirmation; fields as in `TrialPoint`."""
+
+    digest: str
+    latency_ms: float
+    latency_ratio: float
+    latency_ratio_low: float
+    latency_ratio_high: float
+    grade: str
+    metric: float
+    metric_drop: float
+    metric_drop_low: float
+    metric_drop_high: float
+
+
+def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[TrialPoint]:
+    """The points to confirm: FP32, all-8-bit and the whole front, then what lies behind it until there are `enough`."""
+    complete = [point for point in points if point.state == "complete"]
+    fronts = _fronts(complete)
+    always = [point for point in complete if point.label in (FP32_LABEL, ALL_8_BIT_LABEL)]
+    chosen = {point.digest: point for point in [*always, *(fronts[0] if fronts else [])]}
+    for behind in fronts[1:]:
+        for point in behind:
+            if len(chosen) < enough:
+                chosen.setdefault(point.digest, point)
+    return sorted(chosen.values(), key=lambda point: point.number)
+
+
+def _fronts(points: list[TrialPoint]) -> list[list[TrialPoint]]:
+    """Successive fronts, the best first."""
+    by_rank: dict[int, list[TrialPoint]] = {}
+    for point, rank in zip(points, pareto.ranks([(p.latency_ratio, p.metric) for p in points]), strict=True):
+        by_rank.setdefault(rank, []).append(point)
+    return [by_rank[rank] for rank in sorted(by_rank)]
+
+
+def confirm(
+    points: Sequence[TrialPoint],
+    policies: Mapping[str, Policy],
+    evaluator: Evaluator,
+    folder: RunFolder,
+    reference_ms: float,
+    listener: Listener,
+) -> list[TrialPoint]:
+    """Confirm the nominees and return all points, the confirmed ones with their new figures.
+
+    Args:
+        points: All points of the run.
+        policies: Policy by candidate digest.
+        evaluator: On the part of the validation data that the search never saw.
+        folder: Confirmations are kept here, so that a resumed run does not repeat them.
+        reference_ms: FP32's latency that ratios are multiplied with.
+        listener: Told after every candidate of every pass.
+    """
+    known = read_confirmations(folder)
+    wanted = [point for point in nominate(points) if point.digest not in known]
+    measured: dict[str, list[Measurement]] = {point.digest: [] for point in wanted}
+    total = len(wanted) * PASSES
+    for step in range(total):
+        point = wanted[step % len(wanted)]
+        listener(Progress(stage="confirmation", done=step, total=total))
+        if len(measured[point.digest]) == step // len(wanted):
+            _measure(point, policies[point.digest], evaluator, measured[point.digest], listener)
+    for point in wanted:
+        if len(measured[point.digest]) == PASSES:
+            found = _conclude(point, policies[point.digest], evaluator, measured[point.digest], reference_ms)
+            if found is not None:
+                known[point.digest] = found
+                write_confirmations(folder, known)
+    listener(Progress(stage="confirmation", done=total, total=total))
+    return [confirmed(point, known[point.digest]) if point.digest in known else point for point in points]
+
+
+def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
+    """The point with its confirmed figures, the search's own beside them."""
+    return replace(
+        point,
+        confirmed=True,
+        search_latency_ratio=point.latency_ratio,
+        search_metric_drop=point.metric_drop,
+        **asdict(confirmation),
+    )
+
+
+def _measure(
+    point: TrialPoint, policy: Policy, evaluator: Evaluator, measured: list[Measurement], listener: Listener
+) -> None:
+    try:
+        measured.append(evaluator.measure_afresh(evaluator.build(policy)))
+    except MeasurementError as error:
+        listener(Progress(stage="confirmation", done=0, total=None, note=f"#{point.number} not confirmed: {error}"))
+
+
+def _conclude(
+    point: TrialPoint, policy: Policy, evaluator: Evaluator, measurements: list[Measurement], reference_ms: float
+) -> Confirmation | None:
+    """The confirmed figures, or None (logged) where they cannot be relied on."""
+    measurement = combine(measurements)
+    if measurement.grade == "unreliable":
+        logger.warning("trial %d not confirmed: %s", point.number, measurement.reason)
+        return None
+    try:
+        accuracy, drop = evaluator.validate(evaluator.build(policy))
+    except (CompressionError, WorkloadError) as error:
+        logger.warning("trial %d not confirmed: %s", point.number, error)
+        return None
+    return Confirmation(
+        digest=point.digest,
+        latency_ms=measurement.ratio * reference_ms,
+        latency_ratio=measurement.ratio,
+        latency_ratio_low=measurement.ratio_low,
+        latency_ratio_high=measurement.ratio_high,
+        grade=measurement.grade,
+        metric=accuracy.value,
+        metric_drop=drop.value,
+        metric_drop_low=drop.low,
+        metric_drop_high=drop.high,
+    )
+
+
+def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:
+    """Confirmations by candidate digest; empty before there are any."""
+    if not folder.confirmations_path.is_file():
+        return {}
+    document = json.loads(folder.confirmations_path.read_text())
+    return {entry["digest"]: Confirmation(**entry) for entry in document["confirmations"]}
+
+
+def write_confirmations(folder: RunFolder, confirmations: Mapping[str, Confirmation]) -> None:
+    """Keep the confirmations."""
+    document = {"format_version": FORMAT_VERSION, "confirmations": [asdict(c) for c in confirmations.values()]}
+    folder.write(folder.confirmations_path, json.dumps(document, indent=1))

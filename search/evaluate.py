@@ -1,0 +1,189 @@
+"""One candidate from bytes to figures: checked, validated, timed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from compress.faithfulness import open_checked
+from compress.policy import Policy
+from compress.runtime import open_session
+from compress.stitch import Candidate, Compressor
+from latency import CONFIRM, SEARCH, Effort, Measurement, Meter
+from search.stages import StageClock
+from search.trials import Outcome
+from workloads import (
+    Accuracy,
+    Drop,
+    Evaluation,
+    Feeds,
+    Metric,
+    Predict,
+    Samples,
+    evaluate,
+    paired_drop,
+    session_predictor,
+)
+
+CHECKED_SAMPLES = 8
+"""Samples on which optimized and unoptimized outputs are compared."""
+
+BATCH_SIZE = 16
+"""Samples per inference when accuracy is taken: large enough to keep the threads busy, small enough for the caches."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Validation:
+    """One part of the validation data, with FP32's scores and outputs on it.
+
+    Attributes:
+        samples: The part.
+        metric: How outputs are scored.
+        fp32: FP32's scores and outputs.
+    """
+
+    samples: Samples
+    metric: Metric
+    fp32: Evaluation
+
+
+class Evaluator:
+    """Takes the figures of candidates, cheapest first.
+
+    Args:
+        compressor: Builds them.
+        validation: The part of the data to validate on.
+        meter: Measures latency on the target.
+        threads: Threads for accuracy runs on this machine.
+        stages: Where the seconds are counted.
+    """
+
+    def __init__(
+        self, *, compressor: Compressor, validation: Validation, meter: Meter, threads: int, stages: StageClock
+    ) -> None:
+        self._compressor = compressor
+        self._validation = validation
+        self._meter = meter
+        self._threads = threads
+        self._stages = stages
+        self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
+        fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
+        self._checked_reference = fp32.run(None, dict(self._checked_feeds))
+
+    def build(self, policy: Policy) -> Candidate:
+        """The policy's candidate.
+
+        Raises:
+            PolicyError: It cannot be built.
+        """
+        with self._stages.stage("building"):
+            return self._compressor.build(policy)
+
+    def evaluate(self, candidate: Candidate, reference_ms: float | None = None) -> Outcome:
+        """The figures of a candidate as the search sees them.
+
+        Args:
+            candidate: What to evaluate.
+            reference_ms: FP32's latency that the ratio is multiplied with; None takes this measurement's own.
+
+        Raises:
+            CompressionError: It does not load, or does not run as its policy says.
+            WorkloadError: Its outputs or scores are not finite.
+            MeasurementError: Its latency cannot be measured.
+        """
+        with self._stages.stage("checking"):
+            checked = open_checked(
+                candidate,
+                self._compressor.network,
+                self._checked_feeds,
+                self._checked_reference,
+                threads=self._threads,
+            )
+            checked.faithfulness.require()
+        accuracy, drop = self._score(session_predictor(checked.session))
+        measurement = self._time(candidate, SEARCH)
+        return Outcome(
+            digest=candidate.digest,
+            latency_ms=measurement.ratio * (reference_ms or measurement.baseline_ms),
+            latency_ratio=measurement.ratio,
+            latency_ratio_low=measurement.ratio_low,
+            latency_ratio_high=measurement.ratio_high,
+            grade=measurement.grade,
+            grade_reason=measurement.reason,
+            metric=accuracy.value,
+            metric_drop=drop.value,
+            metric_drop_low=drop.low,
+            metric_drop_high=drop.high,
+            divergence=accuracy.mean_divergence or 0.0,
+            model_bytes=len(candidate.onnx_bytes),
+            kernels=checked.faithfulness.kernels,
+            ranks=candidate.ranks,
+            rounding=checked.faithfulness.relative_difference,
+        )
+
+    def validate(self, candidate: Candidate) -> tuple[Accuracy, Drop]:
+        """Score and drop of a candidate that has been checked before.
+
+        Raises:
+            CompressionError: It does not load.
+            WorkloadError: Its outputs or scores are not finite.
+        """
+        with self._stages.stage("session loading"):
+            session = open_session(
+                candidate.onnx_bytes, threads=self._threads, session_entries=candidate.session_entries
+            )
+        return self._score(session_predictor(session))
+
+    def measure_afresh(self, candidate: Candidate) -> Measurement:
+        """A new measurement with the confirmation's effort, whatever is known already.
+
+        Raises:
+            MeasurementError: It cannot be measured.
+        """
+        return self._time(candidate, CONFIRM, fresh=True)
+
+    def _score(self, predict: Predict) -> tuple[Accuracy, Drop]:
+        validation = self._validation
+        with self._stages.stage("scoring"):
+            accuracy = evaluate(
+                _counting(predict, self._stages),
+                validation.samples,
+                validation.metric,
+                batch_size=BATCH_SIZE,
+                reference=validation.fp32,
+            ).accuracy
+            return accuracy, paired_drop(validation.fp32.accuracy, accuracy)
+
+    def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> Measurement:
+        before = self._meter.cost.inference_s
+        with self._stages.stage("latency overhead"):
+            measurement = self._meter.measure(
+                candidate.onnx_bytes, session_entries=candidate.session_entries, effort=effort, fresh=fresh
+            )
+        self._stages.move("latency overhead", "latency inference", self._meter.cost.inference_s - before)
+        return measurement
+
+
+def validate_fp32(network: bytes, samples: Samples, metric: Metric, *, threads: int, stages: StageClock) -> Validation:
+    """FP32's own scores and outputs on `samples`.
+
+    Raises:
+        CompressionError: The network does not load.
+        WorkloadError: Its outputs or scores are not finite.
+    """
+    with stages.stage("session loading"):
+        predict = session_predictor(open_session(network, threads=threads))
+    with stages.stage("scoring"):
+        evaluation = evaluate(_counting(predict, stages), samples, metric, batch_size=BATCH_SIZE)
+    return Validation(samples=samples, metric=metric, fp32=evaluation)
+
+
+def _counting(predict: Predict, stages: StageClock) -> Predict:
+    """`predict`, its seconds counted as inference."""
+
+    def counted(feeds: Feeds) -> Mapping[str, NDArray[Any]]:
+        with stages.stage("accuracy inference"):
+            return predict(feeds)
+
+    return counted

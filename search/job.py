@@ -1,0 +1,72 @@
+"""The main job: search a network on a target, confirm the front, and leave a run folder behind."""
+
+import time
+from pathlib import Path
+
+from hwprofiles import HardwareProfile, load_profile
+from search.errors import SearchError
+from search.loop import Budget
+from search.progress import Listener, Progress, silent
+from search.results import RunResult
+from search.run_folder import RunFolder, disk_errors
+from search.samplers import SAMPLERS
+from search.session import Session
+from search.stages import StageClock
+from workloads import Workload, load
+
+DEFAULT_TRIALS = 100
+
+
+def run(
+    workload: Workload | str | Path,
+    target: HardwareProfile | str | Path = "local-cpu",
+    *,
+    out: Path | None = None,
+    trials: int | None = None,
+    time_s: float | None = None,
+    sampler: str = "tpe",
+    seed: int = 0,
+    listener: Listener = silent,
+) -> RunResult:
+    """Search, confirm and report; on the folder of an earlier run, continue it.
+
+    Args:
+        workload: A workload, a built-in's name, or the path of a Python file.
+        target: A profile, its name, or the path of its TOML file.
+        out: The run's folder; `results/WORKLOAD` when None.
+        trials: Finished trials wanted, earlier sessions included; 100 when neither this nor `time_s` is given.
+        time_s: Seconds from now by which the report should stand.
+        sampler: A name in `search.samplers.SAMPLERS`.
+        seed: Seed of the sampler.
+        listener: Told of every step.
+
+    Raises:
+        SearchError: The call is wrong, the folder belongs to another run or its disk is full.
+        WorkloadError, ProfileError, CompressionError, MeasurementError: What the user brought does not work.
+    """
+    started_s = time.monotonic()
+    _check_call(trials, time_s, sampler)
+    stages = StageClock()
+    listener(Progress(stage="export", done=0, total=1))
+    with stages.stage("reading the workload"):
+        profile = target if isinstance(target, HardwareProfile) else load_profile(target)
+        workload = workload if isinstance(workload, Workload) else load(workload)
+    budget = Budget(
+        trials=DEFAULT_TRIALS if trials is None and time_s is None else trials,
+        deadline_s=None if time_s is None else started_s + time_s,
+    )
+    folder = RunFolder(Path("results") / workload.name if out is None else out)
+    session = Session(
+        workload=workload, profile=profile, folder=folder, sampler=sampler, seed=seed, stages=stages, listener=listener
+    )
+    with folder.locked(), disk_errors(folder.path):
+        return session.run(budget)
+
+
+def _check_call(trials: int | None, time_s: float | None, sampler: str) -> None:
+    if sampler not in SAMPLERS:
+        raise SearchError(f"no sampler called {sampler!r}; choose one of {', '.join(SAMPLERS)}")
+    if trials is not None and trials < 1:
+        raise SearchError(f"trials must be at least 1, got {trials}")
+    if time_s is not None and not time_s > 0:
+        raise SearchError(f"time_s must be above 0 seconds, got {time_s}")

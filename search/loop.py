@@ -1,0 +1,191 @@
+"""The overnight loop: ask, evaluate, tell, until the trials or the time are used up."""
+
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from compress.errors import CompressionError
+from compress.policy import Policy
+from latency import MeasurementError
+from search import pareto
+from search.errors import SearchError
+from search.evaluate import Evaluator
+from search.progress import Listener, Progress, silent
+from search.results import FP32_MS
+from search.space import SearchSpace
+from search.stages import StageClock
+from search.study import Seen, ask_unseen, finished_count, mark_interrupted, tell_duplicate
+from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome, outcomes_of
+from workloads import WorkloadError
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+
+_FAILURES_IN_A_ROW = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When to stop starting trials.
+
+    Attributes:
+        trials: Finished trials wanted in the study, those of earlier sessions included; None for no such limit.
+        deadline_s: On the loop's clock; confirmation has to be over by then. None for no such limit.
+    """
+
+    trials: int | None = None
+    deadline_s: float | None = None
+
+
+@dataclass(kw_only=True)
+class SearchLoop:
+    """Runs trials on a study.
+
+    Attributes:
+        study: The Optuna study.
+        space: What it searches.
+        seen: What it knows already.
+        evaluator: Takes a candidate's figures.
+        budget: When to stop.
+        seed: For unseen policies drawn at random when the sampler repeats itself.
+        stages: Where the seconds are counted.
+        confirmation_s: Estimates the seconds that confirming a front of the given size takes, from the median
+            seconds per trial.
+        listener: Told after every trial.
+        clock: Monotonic seconds.
+    """
+
+    study: "optuna.Study"
+    space: SearchSpace
+    seen: Seen
+    evaluator: Evaluator
+    budget: Budget
+    seed: int
+    stages: StageClock
+    confirmation_s: Callable[[int, float], float]
+    listener: Listener = silent
+    clock: Callable[[], float] = time.monotonic
+    _trial_seconds: list[float] = field(default_factory=list)
+    _failures_in_a_row: int = 0
+
+    def run(self) -> None:
+        """Run trials until the budget is used up or the space is exhausted.
+
+        Raises:
+            SearchError: FP32 itself fails, or trials fail one after another.
+        """
+        self._outcomes = outcomes_of(self.study.get_trials(deepcopy=False))
+        self._finished = finished_count(self.study)
+        while not self._is_over():
+            with self.stages.stage("sampler"):
+                asked = ask_unseen(self.study, self.space, self.seen, self.seed)
+            if asked is None:
+                self._report("every policy of the space has been tried")
+                return
+            started = self.clock()
+            self._run_trial(*asked)
+            self._trial_seconds.append(self.clock() - started)
+            self._report("")
+
+    def _is_over(self) -> bool:
+        if self.budget.trials is not None and self._finished >= self.budget.trials:
+            return True
+        if self.budget.deadline_s is None:
+            return False
+        typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
+        needed_s = typical_s + self.confirmation_s(len(self._front()), typical_s)
+        return self.clock() + needed_s >= self.budget.deadline_s
+
+    def _run_trial(self, trial: "optuna.Trial", policy: Policy) -> None:
+        try:
+            outcome = self._evaluate(trial, policy)
+        except (CompressionError, WorkloadError, MeasurementError) as error:
+            self._fail(trial, policy, str(error))
+            return
+        except BaseException:
+            mark_interrupted(self.study, trial.number)
+            raise
+        if outcome is not None:
+            self._complete(trial, policy, outcome)
+
+    def _evaluate(self, trial: "optuna.Trial", policy: Policy) -> Outcome | None:
+        """The outcome, or None when the policy leads to a candidate that is known already."""
+        candidate = self.evaluator.build(policy)
+        known = set(self.seen.candidates.values())
+        if candidate.digest in known:
+            self.seen.add(policy, candidate.digest)
+            tell_duplicate(self.study, trial, candidate.digest)
+            return None
+        return self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS))
+
+    def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome) -> None:
+        if outcome.grade == "unreliable":
+            self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
+            return
+        with self.stages.stage("storage"):
+            if FP32_MS not in self.study.user_attrs:
+                self.study.set_user_attr(FP32_MS, outcome.latency_ms)
+            trial.set_user_attr(OUTCOME, outcome.to_attribute())
+            self.study.tell(trial, outcome.values)
+        self.seen.add(policy, outcome.digest)
+        self._outcomes.append(outcome)
+        self._finished += 1
+        self._failures_in_a_row = 0
+
+    def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> None:
+        """Try once more at once-later; the second time it is a failure."""
+        import optuna
+
+        if trial.user_attrs.get(POSTPONED):
+            self._fail(trial, policy, reason)
+            return
+        trial.set_user_attr(POSTPONED, reason)
+        attributes = {POSTPONED: reason, LABEL: trial.user_attrs.get(LABEL, "")}
+        self.study.enqueue_trial(trial.params, user_attrs=attributes)
+        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+    def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> None:
+        import optuna
+
+        logger.warning("trial %d failed: %s", trial.number, reason)
+        trial.set_user_attr(REASON, reason)
+        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self.seen.add(policy, "")
+        self._finished += 1
+        self._failures_in_a_row += 1
+        if FP32_MS not in self.study.user_attrs:
+            raise SearchError(f"the FP32 network itself cannot be evaluated: {reason}")
+        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+            raise SearchError(f"{_FAILURES_IN_A_ROW} trials failed one after another, the last because {reason}")
+
+    def _front(self) -> list[int]:
+        return pareto.front([(outcome.latency_ratio, outcome.metric) for outcome in self._outcomes])
+
+    def _report(self, note: str) -> None:
+        total = self.budget.trials
+        typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
+        by_trials = None if total is None else (total - self._finished) * typical_s
+        by_clock = None if self.budget.deadline_s is None else self.budget.deadline_s - self.clock()
+        known = [seconds for seconds in (by_trials, by_clock) if seconds is not None]
+        self.listener(
+            Progress(
+                stage="search",
+                done=self._finished,
+                total=total,
+                front_size=len(self._front()),
+                best_speedup=best_speedup(self._outcomes),
+                remaining_s=max(0.0, min(known)) if known else None,
+                note=note,
+            )
+        )
+
+
+def best_speedup(outcomes: list[Outcome], tolerance: float = 0.01) -> float | None:
+    """The largest speedup among outcomes at most `tolerance` (in the metric's unit) below FP32."""
+    ratios = [outcome.latency_ratio for outcome in outcomes if outcome.metric_drop <= tolerance]
+    return 1.0 / min(ratios) if ratios else None

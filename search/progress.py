@@ -1,0 +1,34 @@
+"""What a search tells whoever watches it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One sign of life.
+
+    Attributes:
+        stage: `export`, `calibration`, `search`, `confirmation` or `report`.
+        done: Steps done in this stage.
+        total: Steps in this stage; None where a deadline ends it.
+        front_size: Points on the front so far.
+        best_speedup: Largest speedup at most one point below FP32; None before there is one.
+        remaining_s: Seconds left, estimated; None before that can be told.
+        note: What happened, for a log line; empty for a plain tick.
+    """
+
+    stage: str
+    done: int
+    total: int | None
+    front_size: int = 0
+    best_speedup: float | None = None
+    remaining_s: float | None = None
+    note: str = ""
+
+
+Listener = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Listen to nothing."""

@@ -1,0 +1,67 @@
+"""What a report says about the run as a whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from search.point import TrialPoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFacts:
+    """The circumstances of a run.
+
+    `metric_is_fraction` says that the metric lies between 0 and 1 and that drops read best in percentage points;
+    other metrics keep their own unit. The confirmation's figures are None until there is one.
+
+    Raises:
+        ValueError: the FP32 latency is not above 0, a metric is not finite, a count is negative, or `started_at` has
+            no time zone.
+    """
+
+    workload_name: str
+    metric_name: str
+    metric_is_fraction: bool = True
+    target_name: str
+    device: str
+    runtime: str
+    fp32_latency_ms: float
+    fp32_metric_search: float
+    fp32_metric_confirmation: float | None = None
+    samples_search: int
+    samples_confirmation: int | None = None
+    trials_finished: int
+    trials_failed: int
+    started_at: datetime
+    wall_seconds: float
+    paretune_version: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fp32_latency_ms) and self.fp32_latency_ms > 0):
+            raise ValueError(f"fp32_latency_ms must be above 0, got {self.fp32_latency_ms}; measure FP32 first")
+        for name in ("fp32_metric_search", "fp32_metric_confirmation"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} must be finite, got {value}; check the workload's metric")
+        for name in ("samples_search", "samples_confirmation", "trials_finished", "trials_failed", "wall_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+        if self.started_at.tzinfo is None:
+            raise ValueError(f"started_at must carry a time zone, got {self.started_at}; use datetime.now(UTC)")
+
+    @property
+    def fp32_metric(self) -> float:
+        """FP32's metric that reports show: on the confirmation part once there is one."""
+        confirmed = self.fp32_metric_confirmation
+        return self.fp32_metric_search if confirmed is None else confirmed
+
+    def metric_of(self, point: TrialPoint) -> float:
+        """Give a point's metric beside `fp32_metric`: FP32's minus the point's own paired drop.
+
+        For a confirmed point that is its metric; for the others it carries what the search saw over to the
+        confirmation part, so that one table or plot never mixes two parts.
+        """
+        return self.fp32_metric - point.metric_drop

@@ -1,0 +1,153 @@
+"""Which points a report shows as what, and which part of the plane it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search import pareto
+from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
+from search.report.notation import metric_text
+
+# A front point that loses more than this many times what the one before it loses would squash all before it.
+_LOSS_JUMP = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The roles of a run's points.
+
+    `front` holds the non-dominated points from slow to fast: of the confirmed ones (and FP32) once there are any,
+    of the searched ones before that. `dominated` holds confirmed points that the confirmation put behind others.
+    `searched` holds all rankable points but FP32. `excluded` counts complete points that are too unreliable to rank.
+    """
+
+    confirmed: bool
+    front: tuple[TrialPoint, ...]
+    dominated: tuple[TrialPoint, ...]
+    searched: tuple[TrialPoint, ...]
+    fp32: TrialPoint | None
+    all_8_bit: TrialPoint | None
+    knee: TrialPoint | None
+    excluded: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """The part of the plane (speedup, metric drop in the metric's unit) that a plot shows at first."""
+
+    speedup_low: float
+    speedup_high: float
+    drop_low: float
+    drop_high: float
+
+    def holds(self, speedup: float, drop: float) -> bool:
+        """Whether a position is inside."""
+        return self.speedup_low <= speedup <= self.speedup_high and self.drop_low <= drop <= self.drop_high
+
+
+def select(points: Sequence[TrialPoint]) -> Selection:
+    """Sort a run's points into their roles.
+
+    Args:
+        points: all points of the run; those that were confirmed carry their confirmed figures.
+
+    Returns:
+        The roles. The front is decided on (latency ratio, metric drop), so that the search part and the confirmation
+        part of the data need not agree on FP32's metric.
+    """
+    rankable = [point for point in points if point.rankable]
+    confirmed = any(point.confirmed for point in rankable)
+    fp32 = _labelled(rankable, FP32_LABEL)
+    eligible = [point for point in rankable if point.confirmed or point is fp32] if confirmed else rankable
+    pairs = [(point.latency_ratio, -point.metric_drop) for point in eligible]
+    front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
+    on_front = {point.number for point in front}
+    return Selection(
+        confirmed=confirmed,
+        front=front,
+        dominated=tuple(p for p in eligible if confirmed and p is not fp32 and p.number not in on_front),
+        searched=tuple(point for point in rankable if point is not fp32),
+        fp32=fp32,
+        all_8_bit=_labelled(rankable, ALL_8_BIT_LABEL),
+        knee=eligible[pareto.knee(pairs)] if len(front) > 2 else None,
+        excluded=sum(point.state == "complete" and not point.rankable for point in points),
+    )
+
+
+def as_searched(point: TrialPoint) -> tuple[float, float]:
+    """Give (speedup, metric drop) as the search saw them, also for a confirmed point."""
+    if point.search_latency_ratio is None or point.search_metric_drop is None:
+        return point.speedup, point.metric_drop
+    return 1.0 / point.search_latency_ratio, point.search_metric_drop
+
+
+def view_of(selection: Selection) -> View:
+    """Choose what a plot shows at first, so that a few broken networks do not squash the front.
+
+    Args:
+        selection: the roles of the points.
+
+    Returns:
+        A view that holds FP32 and the front with its intervals, up to the first front point that loses 8 times more
+        than the one before it; other points widen the view a little at most.
+    """
+    kept = _comparable(selection.front)
+    marked = [*kept, *(point for point in (selection.fp32,) if point)]
+    drop_high = max([point.metric_drop for point in marked] + [0.0])
+    bars_high = max([point.metric_drop_high for point in marked] + [0.0])
+    drop_low = min([point.metric_drop_low for point in marked] + [0.0])
+    span = max(bars_high - drop_low, 1e-6)
+    near = [as_searched(p) for p in selection.searched if as_searched(p)[1] <= drop_high + 0.6 * span]
+    speedups = [1.0, *(1 / p.latency_ratio_high for p in marked), *(1 / p.latency_ratio_low for p in marked)]
+    slowest = 0.8 * min(speedups)
+    speedups += [max(speedup, slowest) for speedup, _ in near]
+    width = max(max(speedups) - min(speedups), 0.1)
+    drop_high = max([bars_high, *(drop for _, drop in near)])
+    drop_low = min([drop_low, *(drop for _, drop in near)])
+    height = max(drop_high - drop_low, 1e-6)
+    return View(
+        speedup_low=min(speedups) - 0.04 * width,
+        speedup_high=max(speedups) + 0.06 * width,
+        drop_low=drop_low - 0.10 * height,
+        drop_high=drop_high + 0.08 * height,
+    )
+
+
+def outside_note(selection: Selection, view: View, fp32_metric: float) -> str:
+    """Say how many points lie outside the view, so that nothing is hidden silently; '' where none does."""
+    outside = [place for place in map(as_searched, selection.searched) if not view.holds(*place)]
+    front = [point for point in selection.front if not view.holds(point.speedup, point.metric_drop)]
+    parts = []
+    if outside:
+        worst = metric_text(fp32_metric - max(drop for _, drop in outside))
+        parts.append(f"{len(outside)} searched {_points(outside)} outside the plot (metric down to {worst})")
+    if front:
+        names = ", ".join(f"#{point.number}" for point in front[:6])
+        parts.append(f"{len(front)} front {_points(front)} below it ({names})")
+    if selection.excluded:
+        parts.append(f"{selection.excluded} left out: latency unreliable")
+    return "Not shown: " + "; ".join(parts) + "." if parts else ""
+
+
+def _points(some: Sequence[object]) -> str:
+    return "point" if len(some) == 1 else "points"
+
+
+def _comparable(front: Sequence[TrialPoint]) -> list[TrialPoint]:
+    """Keep the front's points, which lose more and more, up to the first that loses out of all proportion."""
+    kept: list[TrialPoint] = []
+    before = 0.0
+    for point in front:
+        if before > 0 and point.metric_drop > _LOSS_JUMP * before:
+            break
+        kept.append(point)
+        if point.metric_drop > 0:
+            before = max(point.metric_drop, point.metric_drop_high)
+    return kept
+
+
+def _labelled(points: Sequence[TrialPoint], label: str) -> TrialPoint | None:
+    """Find the point with a label, the confirmed one first."""
+    found = sorted((point for point in points if point.label == label), key=lambda point: not point.confirmed)
+    return found[0] if found else None

@@ -1,0 +1,128 @@
+"""The front as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from search.point import TrialPoint
+from search.report.facts import ReportFacts
+from search.report.notation import (
+    DIGEST_SHOWN,
+    drop_text,
+    interval_text,
+    latency_text,
+    metric_text,
+    shortened,
+    size_text,
+    speedup_text,
+)
+from search.report.selection import Selection, select
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+WIDE_COLUMNS = 116
+
+
+def front_table(points: Sequence[TrialPoint], facts: ReportFacts, *, width: int = 80) -> Table:
+    """Lay out the front, slow to fast, for a terminal.
+
+    Args:
+        points: all points of the run.
+        facts: the circumstances of the run.
+        width: columns of the terminal. From 116 on, a point takes one line; below, its intervals go on a second line.
+
+    Returns:
+        A table. Users' strings stand in it as plain text: rich reads no markup in them.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    selection = select(points)
+    wide = width >= WIDE_COLUMNS
+    name = "Confirmed front" if selection.confirmed else "Front so far, not yet confirmed"
+    table = Table(
+        title=Text(f"{name}: {shortened(facts.workload_name, 30)} on {shortened(facts.target_name, 24)}"),
+        caption=Text(_caption(selection, facts)),
+        caption_justify="left",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    _add_columns(table, facts, wide=wide)
+    for point in selection.front:
+        table.add_row(*_cells(point, selection, facts, wide=wide))
+    return table
+
+
+def _add_columns(table: Table, facts: ReportFacts, *, wide: bool) -> None:
+    from rich.text import Text
+
+    drop = "drop (pt)" if facts.metric_is_fraction else "drop"
+    metric = shortened(facts.metric_name, 20)
+    table.add_column("point" if wide else "point\ndigest", no_wrap=True)
+    table.add_column("latency" if wide else "latency\ngrade", justify="right", no_wrap=True)
+    table.add_column("speedup" if wide else "speedup\n[95%]", justify="right", no_wrap=True)
+    # The name may wrap; the figures have no space to wrap at.
+    table.add_column(Text(metric if wide else f"{metric}\nsize"), justify="right", min_width=7, max_width=9)
+    table.add_column(drop if wide else f"{drop}\n[95%]", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("size", justify="right", no_wrap=True)
+        table.add_column("grade", no_wrap=True)
+    table.add_column("policy")
+
+
+def _cells(point: TrialPoint, selection: Selection, facts: ReportFacts, *, wide: bool) -> list[Text]:
+    from rich.text import Text
+
+    def drop(value: float) -> str:
+        return drop_text(value, is_fraction=facts.metric_is_fraction)
+
+    speedups = interval_text(
+        speedup_text(1 / point.latency_ratio_high)[:-1], speedup_text(1 / point.latency_ratio_low)[:-1]
+    )
+    drops = interval_text(drop(point.metric_drop_low), drop(point.metric_drop_high))
+    break_at = " " if wide else "\n"
+
+    def with_detail(figure: str, detail: str) -> Text:
+        return Text.assemble((figure, "bold"), break_at, (detail, "dim"))
+
+    latency, metric = f"{latency_text(point.latency_ms)} ms", metric_text(facts.metric_of(point))
+    size = size_text(point.model_bytes)
+    grade = Text(point.grade, style="yellow" if point.grade == "contended" else "dim")
+    return [
+        with_detail(f"#{point.number}", point.digest[:DIGEST_SHOWN]),
+        Text(latency) if wide else Text.assemble(latency, "\n", grade),
+        with_detail(speedup_text(point.speedup), speedups),
+        Text(metric) if wide else Text.assemble(metric, "\n", (size, "dim")),
+        with_detail(drop(point.metric_drop), drops),
+        *([Text(size), grade] if wide else []),
+        _policy(point, selection),
+    ]
+
+
+def _policy(point: TrialPoint, selection: Selection) -> Text:
+    from rich.text import Text
+
+    marks = ", ".join(([point.label] if point.label else []) + (["knee"] if point is selection.knee else []))
+    if point.label:  # its name says what the summary would
+        return Text(marks, style="bold")
+    return Text.assemble((f"{marks}: " if marks else "", "bold"), point.policy_summary)
+
+
+def _caption(selection: Selection, facts: ReportFacts) -> str:
+    unit = "percentage points" if facts.metric_is_fraction else "the metric's unit"
+    parts = [f"[low, high]: 95% intervals. drop: FP32 minus candidate, in {unit}."]
+    if selection.knee is not None:
+        parts.append("knee: the best compromise.")
+    if selection.dominated:
+        count = len(selection.dominated)
+        parts.append(f"{count} confirmed {'point' if count == 1 else 'points'} fell behind others and left the front.")
+    if selection.excluded:
+        parts.append(f"{selection.excluded} left out: latency unreliable.")
+    return " ".join(parts)

@@ -1,0 +1,132 @@
+"""What a run found: read back from its folder at any time, and written as tables, plot and page."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.confirm import confirmed, read_confirmations
+from search.errors import RunFolderError
+from search.point import FP32_LABEL, TrialPoint, to_csv
+from search.run_folder import RunFolder
+from search.trials import read_points
+
+if TYPE_CHECKING:
+    from search.report.facts import ReportFacts
+
+FP32_MS = "fp32_ms"
+"""User attribute of the study: the run's FP32 latency in ms, which ratios are multiplied with."""
+
+LAYERS = "layers"
+"""User attribute of the study: the names of the network's layers, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """A run as far as it has come.
+
+    Attributes:
+        folder: Where it lives.
+        points: Every finished trial; confirmed ones with their confirmed figures.
+        front: The front, slow to fast: confirmed points once there are any.
+        facts: The circumstances, as reports show them.
+    """
+
+    folder: Path
+    points: tuple[TrialPoint, ...]
+    front: tuple[TrialPoint, ...]
+    facts: "ReportFacts"
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the front's figures are confirmed ones."""
+        return any(point.confirmed for point in self.front)
+
+    @property
+    def page_path(self) -> Path:
+        """The page to look at."""
+        return self.folder / "pareto.html"
+
+    @property
+    def figure_path(self) -> Path:
+        """The plot as a picture."""
+        return self.folder / "pareto.png"
+
+
+def read_result(path: Path) -> RunResult:
+    """What the run in `path` has found so far.
+
+    Raises:
+        RunFolderError: There is no run, or none of its trials is finished yet.
+    """
+    from search.study import load_study
+
+    folder = RunFolder(path)
+    config = folder.read_config()
+    study = load_study(folder.study_path)
+    trials = study.get_trials(deepcopy=False)
+    confirmations = read_confirmations(folder)
+    if FP32_MS not in study.user_attrs:
+        raise RunFolderError(f"the run in {str(path)!r} has no finished trial yet; run its search command again")
+    searched = read_points(trials, study.user_attrs.get(LAYERS, []))
+    points = [
+        confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
+    ]
+    fp32_metric = next(point.metric for point in searched if point.label == FP32_LABEL)
+    facts = _read_facts(folder, config, points, fp32_ms=study.user_attrs[FP32_MS], fp32_metric=fp32_metric)
+    return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
+
+
+def front_of(points: Sequence[TrialPoint]) -> tuple[TrialPoint, ...]:
+    """The confirmed front, slow to fast; the searched one before there are confirmed points."""
+    from search.report.selection import select
+
+    return tuple(select(points).front)
+
+
+def write_results(folder: RunFolder, result: RunResult) -> None:
+    """Write `trials.csv`, `pareto.csv`, `pareto.png` and `pareto.html`."""
+    from search.report.figure import front_png
+    from search.report.page import page_text
+
+    folder.write(folder.path / "trials.csv", to_csv(result.points))
+    folder.write(folder.path / "pareto.csv", to_csv(result.front if result.is_confirmed else ()))
+    folder.write(result.figure_path, front_png(result.points, result.facts))
+    folder.write(result.page_path, page_text(result.points, result.facts))
+
+
+def _read_facts(
+    folder: RunFolder, config: dict[str, Any], points: Sequence[TrialPoint], *, fp32_ms: float, fp32_metric: float
+) -> "ReportFacts":
+    from importlib.metadata import version
+
+    from search.report.facts import ReportFacts
+
+    workload = config["workload"]
+    environment = _read_json(folder.environment_path)
+    seconds = _read_json(folder.timings_path).get("seconds", {})
+    fp32 = next(point for point in points if point.label == FP32_LABEL)
+    return ReportFacts(
+        workload_name=workload["name"],
+        metric_name=workload["metric"],
+        metric_is_fraction=0.0 <= fp32_metric <= 1.0,
+        target_name=config["target"]["name"],
+        device=environment.get("device", ""),
+        runtime=environment.get("runtime", ""),
+        fp32_latency_ms=fp32_ms,
+        fp32_metric_search=fp32_metric,
+        fp32_metric_confirmation=fp32.metric if fp32.confirmed else None,
+        samples_search=workload["samples_search"],
+        samples_confirmation=workload["samples_confirmation"] if fp32.confirmed else None,
+        trials_finished=sum(point.state == "complete" for point in points),
+        trials_failed=sum(point.state == "failed" for point in points),
+        started_at=datetime.fromisoformat(config["started_at"]),
+        wall_seconds=sum(seconds.values()),
+        paretune_version=version("paretune"),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.is_file() else {}

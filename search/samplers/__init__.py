@@ -1,0 +1,50 @@
+"""Samplers by the name that `--sampler` takes."""
+
+import warnings
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+def make_sampler(name: str, seed: int) -> "BaseSampler":
+    """The sampler called `name`.
+
+    Raises:
+        KeyError: No sampler has that name.
+    """
+    with warnings.catch_warnings():
+        # Optuna marks its Gaussian-process sampler experimental; whoever asks for it by name knows.
+        warnings.simplefilter("ignore")
+        return SAMPLERS[name](seed)
+
+
+def _tpe(seed: int) -> "BaseSampler":
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed)
+
+
+def _nsga2(seed: int) -> "BaseSampler":
+    from optuna.samplers import NSGAIISampler
+
+    return NSGAIISampler(seed=seed)
+
+
+def _gp(seed: int) -> "BaseSampler":
+    from optuna.samplers import GPSampler
+
+    return GPSampler(seed=seed)
+
+
+def _random(seed: int) -> "BaseSampler":
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=seed)
+
+
+SAMPLERS: MappingProxyType[str, Callable[[int], "BaseSampler"]] = MappingProxyType(
+    {"tpe": _tpe, "nsga2": _nsga2, "gp": _gp, "random": _random}
+)
