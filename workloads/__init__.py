@@ -1,1 +1,37 @@
-"""workloads."""
+"""What a user brings: a network, data and a metric; and how accurate a network is on them."""
+
+from workloads.accuracy import Accuracy, Drop, paired_drop
+from workloads.builtin import BUILTIN_WORKLOADS
+from workloads.errors import WorkloadError
+from workloads.evaluation import Evaluation, Outputs, evaluate
+from workloads.files import from_files
+from workloads.loading import load
+from workloads.metrics import METRICS, mse, resolve_metric, top1
+from workloads.predictor import Predict, onnx_predictor, session_predictor
+from workloads.samples import Feeds, Samples, Targets
+from workloads.workload import Metric, Workload
+
+__all__ = [
+    "BUILTIN_WORKLOADS",
+    "METRICS",
+    "Accuracy",
+    "Drop",
+    "Evaluation",
+    "Feeds",
+    "Metric",
+    "Outputs",
+    "Predict",
+    "Samples",
+    "Targets",
+    "Workload",
+    "WorkloadError",
+    "evaluate",
+    "from_files",
+    "load",
+    "mse",
+    "onnx_predictor",
+    "paired_drop",
+    "resolve_metric",
+    "session_predictor",
+    "top1",
+]

@@ -1,0 +1,1 @@
+"""Our own speed and quality, measured. Each runs as `python -m benchmarks.NAME` and ends with one line of JSON."""

@@ -1,0 +1,46 @@
+"""The form in which every benchmark reports."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from hwprofiles import detect_machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number beside the one asked for.
+
+    Attributes:
+        value: What was measured.
+        unit: Its unit; `share` for fractions of one.
+        better: Which way is better.
+        asked: What it should reach; None for a number that only informs.
+    """
+
+    value: float
+    unit: str
+    better: Literal["lower", "higher"]
+    asked: float | None = None
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the measured number is as good as the one asked for."""
+        if self.asked is None:
+            return True
+        return self.value <= self.asked if self.better == "lower" else self.value >= self.asked
+
+
+def report(benchmark: str, figures: Mapping[str, Figure]) -> None:
+    """Print the figures for people, and as one JSON object on the last line."""
+    for name, figure in figures.items():
+        asked = "" if figure.asked is None else f"  asked {figure.asked:g}: {'yes' if figure.is_reached else 'NO'}"
+        print(f"{name:40} {figure.value:10.4g} {figure.unit:8}{asked}")
+    machine = detect_machine()
+    document: dict[str, Any] = {
+        "benchmark": benchmark,
+        "figures": {name: asdict(figure) for name, figure in figures.items()},
+        "machine": {"cpu": machine.cpu, "cores": machine.logical_cores, "hardware_id": machine.hardware_id},
+    }
+    print(json.dumps(document))

@@ -1,0 +1,214 @@
+"""Running a network over samples: its scores, its outputs, and how far these are from FP32's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.accuracy import Accuracy
+from workloads.errors import WorkloadError
+from workloads.predictor import Predict
+from workloads.samples import Samples, Targets, joined_targets
+from workloads.user_code import call
+from workloads.workload import Metric
+
+Outputs = Mapping[str, NDArray[Any]]
+"""Output name to array, first axis the samples."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """One network on some samples.
+
+    Attributes:
+        accuracy: Its scores, and its divergence where there was a reference.
+        outputs: What it answered, in order; consecutive samples whose outputs have one shape stand together.
+        indices: Which samples these were, int64 (N,): their places in the user's own order.
+    """
+
+    accuracy: Accuracy
+    outputs: tuple[Outputs, ...] = field(repr=False)
+    indices: NDArray[np.int64] = field(repr=False)
+
+    @cached_property
+    def output_variances(self) -> Mapping[str, float]:
+        """Each floating-point output's mean squared deviation from its mean over the samples.
+
+        The mean is taken element by element where all samples have one shape, else over all elements. An output that
+        never varies counts with its mean square, and one that is always zero with 1.
+        """
+        names = [name for name, array in self.outputs[0].items() if np.issubdtype(array.dtype, np.floating)]
+        return {name: _variance([part[name] for part in self.outputs]) for name in names}
+
+
+def evaluate(
+    predict: Predict,
+    samples: Samples,
+    metric: Metric,
+    *,
+    batch_size: int = 64,
+    reference: Evaluation | None = None,
+) -> Evaluation:
+    """Scores and outputs of `predict` on `samples`.
+
+    Args:
+        predict: From feeds to outputs by name, wherever the network runs; the first axis of each is the batch.
+        samples: What to run it on.
+        metric: What to score its outputs with.
+        batch_size: Samples per call.
+        reference: FP32 on the same samples, or on more of which these are the first. With it, each sample gets its
+            divergence: the squared distance of its floating-point outputs from FP32's, divided by
+            `output_variances`, averaged over an output's elements and then over outputs. 0 is identical, 1 is as far
+            as always answering FP32's mean. A network without floating-point outputs has none.
+
+    Raises:
+        WorkloadError: An output or a score is not finite or has the wrong shape, the metric fails, or the network
+            does not fit the data.
+        ValueError: `reference` is of other samples.
+    """
+    indices = samples.indices
+    if reference is not None and not np.array_equal(reference.indices[: len(samples)], indices):
+        raise ValueError(f"reference must be of the same samples, got {len(reference.indices)} others")
+    kept: list[Outputs] = []
+    targets: list[Targets] = []
+    scores: list[NDArray[np.float64]] = []
+    for feeds, wanted in samples.batches(batch_size):
+        done = sum(map(len, targets))
+        outputs = _checked(predict(feeds), indices[done : done + len(wanted)])
+        # The metric may work in place and the predictor may use its buffers again: what is kept is a copy.
+        kept.append({name: np.array(array) for name, array in outputs.items()})
+        targets.append(wanted)
+        if metric.scope == "batch":
+            scores.append(_scores(metric, outputs, wanted))
+    parts = _joined(kept)
+    if metric.scope == "all":
+        scores.append(_scores(metric, _whole(parts, metric), joined_targets(targets)))
+    flat = np.concatenate(scores)
+    _check_scores(flat, metric, indices)
+    divergence = None if reference is None else _divergence(reference, parts)
+    accuracy = Accuracy(metric=metric.name, scores=flat, divergence=divergence)
+    return Evaluation(accuracy=accuracy, outputs=parts, indices=indices)
+
+
+def _checked(outputs: Outputs, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != len(indices):
+            raise WorkloadError(
+                f"output {name!r} has shape {array.shape} for a batch of {len(indices)}; its first axis must be the "
+                "batch: change or remove that output"
+            )
+        if np.issubdtype(array.dtype, np.floating) and not (finite := np.isfinite(array)).all():
+            bad = indices[~finite.reshape(len(indices), -1).all(axis=1)]
+            raise WorkloadError(
+                f"output {name!r} is not finite (NaN or infinite) for validation sample {bad[0]}; "
+                "check that sample's values and the network's numeric range"
+            )
+    return dict(outputs)
+
+
+def _scores(metric: Metric, outputs: Outputs, targets: Targets) -> NDArray[np.float64]:
+    given = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+    name = f"metric {metric.name!r}"
+    result = call(metric.function, given, targets, name=name)
+    try:
+        scores = np.array(result, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise WorkloadError(f"{name} gave {type(result).__name__}, which is no array of scores: {error}") from error
+    if scores.shape != (len(targets),):
+        raise WorkloadError(
+            f"{name} gave scores of shape {scores.shape} for {len(targets)} samples; "
+            f"return one score per sample, shape ({len(targets)},), higher is better"
+        )
+    return scores
+
+
+def _check_scores(scores: NDArray[np.float64], metric: Metric, indices: NDArray[np.int64]) -> None:
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise WorkloadError(
+            f"metric {metric.name!r} gave {scores[bad[0]]} for validation sample {indices[bad[0]]}, and is "
+            f"not finite for {len(bad)} of {len(scores)}; give such samples a finite score or leave them out"
+        )
+
+
+def _joined(batches: Sequence[Outputs]) -> tuple[Outputs, ...]:
+    groups: list[list[Outputs]] = []
+    for batch in batches:
+        if groups and _signature(groups[-1][0]) == _signature(batch):
+            groups[-1].append(batch)
+        else:
+            groups.append([batch])
+    return tuple({name: np.concatenate([each[name] for each in group]) for name in group[0]} for group in groups)
+
+
+def _signature(outputs: Outputs) -> dict[str, tuple[object, ...]]:
+    return {name: (array.dtype, array.shape[1:]) for name, array in outputs.items()}
+
+
+def _whole(parts: Sequence[Outputs], metric: Metric) -> dict[str, NDArray[Any]]:
+    if len(parts) > 1:
+        shapes = sorted({str(array.shape[1:]) for part in parts for array in part.values()})
+        raise WorkloadError(
+            f"metric {metric.name!r} wants all outputs together but they differ per sample: {', '.join(shapes)}; "
+            "pad the validation data to one shape, or score per batch"
+        )
+    return {name: array.copy() for name, array in parts[0].items()}
+
+
+def _variance(parts: Sequence[NDArray[Any]]) -> float:
+    elements = sum(part.size for part in parts)
+    if len(parts) == 1:
+        center = parts[0].mean(axis=0, dtype=np.float64)
+    else:
+        center = sum(part.sum(dtype=np.float64) for part in parts) / elements
+    for origin in (center, 0.0):
+        squares = sum(float(np.square(part.astype(np.float64) - origin).sum()) for part in parts)
+        if squares > 0:
+            return squares / elements
+    return 1.0
+
+
+def _divergence(reference: Evaluation, parts: Sequence[Outputs]) -> NDArray[np.float64] | None:
+    variances = reference.output_variances
+    if not variances:
+        return None
+    pieces = []
+    for ours, theirs in _aligned(parts, reference.outputs):
+        distances = [_distance(ours, theirs, name) / variance for name, variance in variances.items()]
+        pieces.append(np.mean(distances, axis=0))
+    return np.concatenate(pieces)
+
+
+def _distance(ours: Outputs, theirs: Outputs, name: str) -> NDArray[np.float64]:
+    if name not in ours or ours[name].shape != theirs[name].shape:
+        given = ours[name].shape[1:] if name in ours else f"only {sorted(ours)}"
+        raise WorkloadError(
+            f"output {name!r} must have FP32's shape {theirs[name].shape[1:]} per sample, got {given}; "
+            "compare networks with the same outputs"
+        )
+    difference = ours[name].astype(np.float64) - theirs[name]
+    squares: NDArray[np.float64] = np.square(difference).reshape(len(difference), -1).mean(axis=1)
+    return squares
+
+
+def _aligned(ours: Sequence[Outputs], theirs: Sequence[Outputs]) -> Iterator[tuple[Outputs, Outputs]]:
+    """Cut both sequences at the boundaries of either, as far as `ours` goes."""
+    ends = [set(np.cumsum([len(next(iter(part.values()))) for part in parts]).tolist()) for parts in (ours, theirs)]
+    start = 0
+    for stop in sorted(end for end in ends[0] | ends[1] if end <= max(ends[0])):
+        yield _between(ours, start, stop), _between(theirs, start, stop)
+        start = stop
+
+
+def _between(parts: Sequence[Outputs], start: int, stop: int) -> Outputs:
+    """Samples `start` to `stop`, which stand in one part."""
+    offset = 0
+    for part in parts:
+        length = len(next(iter(part.values())))
+        if start < offset + length:
+            return {name: array[start - offset : stop - offset] for name, array in part.items()}
+        offset += length
+    raise ValueError(f"no sample {start}; there are {offset}")
