@@ -1,1 +1,29 @@
-"""latency."""
+"""How long a network takes on a target, and how sure we are."""
+
+from __future__ import annotations
+
+from latency.cache import MeasurementLog
+from latency.combine import combine
+from latency.effort import CONFIRM, SEARCH, Effort
+from latency.errors import MeasurementError, MeasurementFormatError, OperationError, WorkerError
+from latency.measure import Cost, Meter
+from latency.measurement import Measurement, MeasurementKey
+from latency.samples import ProcessSamples, Samples
+
+__all__ = [
+    "CONFIRM",
+    "SEARCH",
+    "Cost",
+    "Effort",
+    "Measurement",
+    "MeasurementError",
+    "MeasurementFormatError",
+    "MeasurementKey",
+    "MeasurementLog",
+    "Meter",
+    "OperationError",
+    "ProcessSamples",
+    "Samples",
+    "WorkerError",
+    "combine",
+]

@@ -72,7 +72,8 @@ def open_storage(path: Path) -> "optuna.storages.RDBStorage":
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})
+    timeout = {"connect_args": {"timeout": 60}}
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=timeout)
     event.listen(storage.engine, "connect", configure)
     storage.engine.dispose()
     return storage

@@ -1,0 +1,105 @@
+"""The fixed side of every measurement: the baseline, the inputs, and the engine settings."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from latency.measurement import MeasurementKey
+from latency.ring import Request
+from latency.rounds import BASELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from hwprofiles import HardwareProfile
+    from latency.transports import Transport
+
+
+class Baseline:
+    """The frozen FP32 model on its inputs, under a profile's engine settings.
+
+    Args:
+        profile: the target.
+        model: ONNX bytes.
+        feeds: input name to array, first axis the profile's batch size.
+        session_entries: session entries that the model needs.
+
+    Raises:
+        ValueError: feeds and batch size disagree.
+    """
+
+    def __init__(
+        self,
+        profile: HardwareProfile,
+        model: bytes,
+        feeds: Mapping[str, NDArray[Any]],
+        session_entries: Mapping[str, str],
+    ) -> None:
+        _check_batch(feeds, profile.engine.batch_size)
+        self._engine = profile.engine
+        self._model = model
+        self._digest = hashlib.sha256(model).hexdigest()
+        self._feeds = dict(feeds)
+        self._entries = dict(session_entries)
+
+    def preparation(self, transport: Transport) -> list[Request]:
+        """What makes a started worker ready: it names its runtime, takes the inputs and loads the baseline."""
+        inputs_path = transport.put(_npz(self._feeds), "inputs.npz")
+        model_path = transport.put(self._model, "baseline.onnx")
+        return [
+            Request(op="hello", fields={"engine": self._engine.name}),
+            Request(op="inputs", fields={"path": inputs_path, "names": list(self._feeds)}),
+            Request(op="load", fields={"slot": BASELINE, **self.load_fields(model_path, self._entries)}),
+        ]
+
+    def load_fields(self, path: str, session_entries: Mapping[str, str]) -> dict[str, Any]:
+        """The fields of a ``load`` request, but for the slot: any model under the profile's engine settings."""
+        settings = {
+            "provider": self._engine.provider,
+            "threads": self._engine.threads,
+            "spinning": self._engine.spinning,
+            "affinity": self._engine.affinity,
+            "session_entries": dict(session_entries),
+        }
+        return {"engine": self._engine.name, "path": path, "settings": settings}
+
+    def key(
+        self, model: bytes, session_entries: Mapping[str, str], *, hardware_id: str, runtime: str
+    ) -> MeasurementKey:
+        """What a measurement of ``model`` is found by."""
+        shapes = sorted((name, str(array.dtype), tuple(array.shape)) for name, array in self._feeds.items())
+        return MeasurementKey(
+            model_digest=hashlib.sha256(model).hexdigest(),
+            baseline_digest=self._digest,
+            hardware_id=hardware_id,
+            runtime=runtime,
+            provider=self._engine.provider,
+            threads=self._engine.threads,
+            affinity=self._engine.affinity,
+            spinning=self._engine.spinning,
+            batch_size=self._engine.batch_size,
+            input_shapes=tuple(shapes),
+            session_entries=tuple(sorted(session_entries.items())),
+            baseline_session_entries=tuple(sorted(self._entries.items())),
+        )
+
+
+def _npz(feeds: Mapping[str, NDArray[Any]]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, *feeds.values())
+    return buffer.getvalue()
+
+
+def _check_batch(feeds: Mapping[str, NDArray[Any]], batch_size: int) -> None:
+    if not feeds:
+        raise ValueError("feeds must hold an array for each input, got none; pass input name to array")
+    for name, array in feeds.items():
+        if array.ndim == 0 or array.shape[0] != batch_size:
+            msg = f"input '{name}' must have the profile's batch size {batch_size} first, got shape {array.shape}"
+            raise ValueError(msg)

@@ -1,0 +1,43 @@
+"""Several measurements of one model, taken at different times, as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from latency.grading import judge
+from latency.statistics import SpreadPrior
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latency.measurement import Measurement
+
+
+def combine(measurements: Sequence[Measurement]) -> Measurement:
+    """All processes of `measurements` together, graded anew.
+
+    The processes are the sample, so more of them at different moments narrow the interval honestly: what drifts
+    between the moments is in it.
+
+    Raises:
+        ValueError: There is none, or they are not of the same model under the same conditions.
+    """
+    if not measurements:
+        raise ValueError("combine needs at least one measurement, got none")
+    if len({measurement.key for measurement in measurements}) > 1:
+        raise ValueError("combine takes measurements of one model under the same conditions, got several keys")
+    first = measurements[0]
+    processes = tuple(process for measurement in measurements for process in measurement.processes)
+    verdict = judge(processes, threads=first.threads, priors={"wall": SpreadPrior(), "cpu": SpreadPrior()})
+    return replace(
+        first,
+        processes=processes,
+        grade=verdict.grade,
+        reason=verdict.reason,
+        remedy=verdict.remedy,
+        clock=verdict.clock,
+        spread_prior=SpreadPrior(),
+        inference_s=sum(measurement.inference_s for measurement in measurements),
+        overhead_s=sum(measurement.overhead_s for measurement in measurements),
+    )

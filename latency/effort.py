@@ -1,0 +1,38 @@
+"""How much time a measurement may take, and how exact it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effort:
+    """A stop rule.
+
+    Every worker times the two models for ``seconds_per_process``; with slow models, for two rounds of four
+    inferences at least. When the ratio's interval is then wider than ``target_half_width`` (relative), fresh workers
+    take another round, up to ``max_rounds``, as long as one fits into ``max_seconds``. ``fresh_workers`` replaces
+    all workers before the first round too, so that nothing is shared with earlier measurements.
+    """
+
+    target_half_width: float
+    seconds_per_process: float
+    max_rounds: int
+    max_seconds: float
+    fresh_workers: bool = False
+
+    def __post_init__(self) -> None:
+        positive = {
+            "target_half_width": self.target_half_width,
+            "seconds_per_process": self.seconds_per_process,
+            "max_rounds": self.max_rounds,
+            "max_seconds": self.max_seconds,
+        }
+        for name, value in positive.items():
+            if not value > 0:
+                msg = f"{name} must be above 0, got {value}"
+                raise ValueError(msg)
+
+
+SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.15, max_rounds=2, max_seconds=5.0)
+CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.4, max_rounds=4, max_seconds=20.0, fresh_workers=True)

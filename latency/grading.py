@@ -1,0 +1,160 @@
+"""How far a measurement can be trusted, from what its own samples say about the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
+
+from latency.statistics import RatioEstimate, SpreadPrior, estimate_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from latency.samples import Clock, ProcessSamples, Samples
+
+Grade = Literal["clean", "contended", "unreliable"]
+
+_CROWDED_SHARE = 0.05  # of inferences that were interrupted; a quiet machine stays below 2%
+_STOLEN_SHARE = 0.02  # of wall time that went to others; long inferences are interrupted often and harmlessly
+_STOLEN_TOO_MUCH = 0.10  # few inferences were interrupted, but for long: every one of them found cold caches after
+_CROWDED_MEDIAN = 1.05  # median wall time over median processor time
+_SLOWED = 1.08  # the baseline against its best so far; left alone, its level wanders by 3% between measurements
+_UNSTEADY = 0.05  # median over fastest tenth; 1-2% on a quiet machine
+_CROWDED_RATE_HZ = 20.0  # interruptions a second of a multi-threaded process
+_QUANTILE: Mapping[Clock, float] = {"wall": 0.5, "cpu": 0.1}
+_WIDEST = 0.03  # half-width beyond which a ratio cannot rank candidates
+
+_QUIET = "stop other work on the machine, or pin the worker with engine.affinity to cores that nothing else uses"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A grade with its reason and remedy, the clock that the ratio is taken on, and the ratio.
+
+    ``crowded`` says that other work got in the way, whatever that did to the grade.
+    """
+
+    grade: Grade
+    reason: str
+    remedy: str
+    clock: Clock
+    estimate: RatioEstimate
+    crowded: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crowding:
+    """What the samples say of other work on the machine; None where the system does not tell."""
+
+    interrupted_share: float | None
+    interruptions_per_s: float | None
+    stolen_share: float
+    median_wall_over_cpu: float
+    unsteadiness: float
+    slowdown: float
+
+
+def judge(
+    processes: Sequence[ProcessSamples],
+    *,
+    threads: int,
+    priors: Mapping[Clock, SpreadPrior],
+    best_baseline_ms: float | None = None,
+) -> Verdict:
+    """Grades the samples of one candidate.
+
+    With one thread, processor time does not count what other work took, so a crowded machine still gives a ratio,
+    ``contended``. With more threads it counts spinning and says nothing, so a crowded machine is ``unreliable``. So
+    is a ratio known to no better than 3%.
+
+    Args:
+        processes: the samples.
+        threads: threads within an inference.
+        priors: for each clock, what earlier models say of the spread between processes.
+        best_baseline_ms: the best ``baseline_level_ms`` so far under the same settings, or None.
+    """
+    crowding = look_for_others(processes, best_baseline_ms)
+    crowded = _is_crowded(crowding, threads)
+    clock: Clock = "cpu" if crowded and threads == 1 else "wall"
+    estimate = ratio_on(processes, clock, priors[clock])
+    grade, reason, remedy = _grade(crowding, estimate, crowded=crowded, processes=len(processes), threads=threads)
+    return Verdict(grade=grade, reason=reason, remedy=remedy, clock=clock, estimate=estimate, crowded=crowded)
+
+
+def ratio_on(processes: Sequence[ProcessSamples], clock: Clock, prior: SpreadPrior) -> RatioEstimate:
+    """The ratio and its interval on one of the two clocks.
+
+    Of wall time the medians are compared. Processor time is for crowded machines, where half of the inferences find
+    caches that others have used; there the fastest tenth shows what the models take when left alone (measured at a
+    load of six on two cores: spread between processes 0.3% where the medians' is 2.2%).
+    """
+    pairs = [(process.candidate.milliseconds(clock), process.baseline.milliseconds(clock)) for process in processes]
+    return estimate_ratio(pairs, prior, quantile=_QUANTILE[clock])
+
+
+def baseline_level_ms(processes: Sequence[ProcessSamples]) -> float:
+    """How fast the baseline runs when little disturbs it: the fastest tenth of wall times, median over processes."""
+    import numpy as np
+
+    return float(np.median([np.quantile(process.baseline.wall_ms, 0.1) for process in processes]))
+
+
+def look_for_others(processes: Sequence[ProcessSamples], best_baseline_ms: float | None) -> Crowding:
+    """Sums up, over candidate and baseline alike, what other work did to the inferences."""
+    import numpy as np
+
+    models: list[Samples] = [model for process in processes for model in (process.candidate, process.baseline)]
+    wall_ms, cpu_ms = sum(sum(model.wall_ms) for model in models), sum(sum(model.cpu_ms) for model in models)
+    counted = [model.switches for model in models if model.switches is not None]
+    switches = list(chain.from_iterable(counted)) if len(counted) == len(models) else []
+    slowdowns = [np.median(model.wall_ms) / max(float(np.median(model.cpu_ms)), 1e-6) for model in models]
+    unsteadiness = [np.median(model.wall_ms) / np.quantile(model.wall_ms, 0.1) - 1 for model in models]
+    return Crowding(
+        interrupted_share=float(np.mean(np.array(switches) > 0)) if switches else None,
+        interruptions_per_s=sum(switches) / wall_ms * 1e3 if switches else None,
+        stolen_share=max(0.0, 1 - cpu_ms / wall_ms),
+        median_wall_over_cpu=float(np.median(slowdowns)),
+        unsteadiness=float(np.median(unsteadiness)),
+        slowdown=baseline_level_ms(processes) / best_baseline_ms if best_baseline_ms else 1.0,
+    )
+
+
+def _grade(
+    crowding: Crowding, estimate: RatioEstimate, *, crowded: bool, processes: int, threads: int
+) -> tuple[Grade, str, str]:
+    """The grade, its reason and its remedy."""
+    if crowded and threads > 1:
+        reason = f"{_words(crowding, threads)}, and with {threads} threads processor time cannot stand in for wall time"
+        return "unreliable", reason, f"{_QUIET}; or measure with one thread"
+    if estimate.half_width > _WIDEST:
+        reason = f"the ratio is known to ±{estimate.half_width:.1%} only, over {processes} processes"
+        return "unreliable", reason, f"measure with more effort; {_QUIET}"
+    if crowded:
+        return "contended", f"{_words(crowding, threads)}, so the ratio is one of undisturbed processor time", _QUIET
+    return "clean", _words(crowding, threads), ""
+
+
+def _is_crowded(crowding: Crowding, threads: int) -> bool:
+    interrupted = crowding.interrupted_share is None or crowding.interrupted_share > _CROWDED_SHARE
+    if threads > 1:
+        rate = crowding.interruptions_per_s
+        return crowding.slowdown > _SLOWED or (interrupted and rate is not None and rate > _CROWDED_RATE_HZ)
+    if crowding.slowdown > _SLOWED or crowding.unsteadiness > _UNSTEADY:
+        return True
+    stolen = interrupted and crowding.stolen_share > _STOLEN_SHARE
+    return stolen or crowding.stolen_share > _STOLEN_TOO_MUCH or crowding.median_wall_over_cpu > _CROWDED_MEDIAN
+
+
+def _words(crowding: Crowding, threads: int) -> str:
+    """What was seen. What shares the core, its caches or the memory interrupts nothing, and shows in the times."""
+    seen = []
+    if crowding.slowdown > _SLOWED:
+        seen.append(f"the baseline ran {crowding.slowdown - 1:.0%} slower than it can here")
+    if crowding.unsteadiness > _UNSTEADY and threads == 1:
+        seen.append(f"the median inference took {crowding.unsteadiness:.0%} longer than the fastest tenth")
+    if crowding.interrupted_share is not None:
+        seen.append(f"{crowding.interrupted_share:.1%} of inferences were interrupted")
+    if threads == 1:
+        seen.append(f"other work took {crowding.stolen_share:.1%} of the time")
+    return ", ".join(seen) or "nothing was seen of other work"

@@ -1,0 +1,267 @@
+"""Measures candidates against a frozen baseline: warm workers, interleaving, rounds until it is known well enough."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from latency.baseline import Baseline
+from latency.effort import SEARCH, Effort
+from latency.errors import MeasurementError, OperationError, WorkerError
+from latency.grading import baseline_level_ms, judge
+from latency.measurement import Measurement
+from latency.ring import WorkerRing
+from latency.rounds import Rounds
+from latency.statistics import SpreadPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from hwprofiles import HardwareProfile
+    from latency.cache import MeasurementLog
+    from latency.grading import Verdict
+    from latency.measurement import MeasurementKey
+    from latency.samples import Clock
+    from latency.statistics import SpreadPrior
+    from latency.transports import Transport
+
+_START_S = 60.0  # a small board imports its runtime slowly
+_CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
+
+
+@dataclass(kw_only=True, slots=True)
+class Cost:
+    """Where a meter's time went so far.
+
+    ``inference_s`` is inside the models, warm-up included; ``overhead_s`` is everything else while the caller waits.
+    ``served`` counts what came from the log.
+    """
+
+    inference_s: float = 0.0
+    overhead_s: float = 0.0
+    measured: int = 0
+    served: int = 0
+    workers_lost: int = 0
+
+
+class Meter:
+    """Measures models on one target, one at a time; a context manager that owns the workers.
+
+    Args:
+        profile: the target. Its engine settings are applied as they are.
+        baseline: the frozen FP32 model's ONNX bytes.
+        feeds: input name to array, first axis the profile's batch size; both models are timed on them.
+        baseline_session_entries: session entries that the baseline needs.
+        effort: how exact, unless ``measure`` says otherwise.
+        log: where every measurement goes, and where equal ones are found again.
+        transport: how workers are started; None for what the profile names.
+        hardware_id: the target's identity; None for this machine's.
+        workers: how many processes see each candidate in a round.
+        patience_s: how long a worker may take beyond the time it was given before it counts as hung.
+        clock: seconds from any origin.
+        now: the time of day.
+
+    Raises:
+        ValueError: feeds and batch size disagree, or there are too few workers.
+    """
+
+    def __init__(
+        self,
+        profile: HardwareProfile,
+        baseline: bytes,
+        feeds: Mapping[str, NDArray[Any]],
+        *,
+        baseline_session_entries: Mapping[str, str] | None = None,
+        effort: Effort = SEARCH,
+        log: MeasurementLog | None = None,
+        transport: Transport | None = None,
+        hardware_id: str | None = None,
+        workers: int = 4,
+        patience_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if workers < 2:
+            msg = f"workers must be at least 2 for an interval over processes, got {workers}"
+            raise ValueError(msg)
+        self.cost = Cost()
+        self._profile = profile
+        self._baseline = Baseline(profile, baseline, feeds, baseline_session_entries or {})
+        self._effort = effort
+        self._log = log
+        self._transport = transport
+        self._hardware_id = hardware_id
+        self._size = workers
+        self._patience_s = patience_s
+        self._clock = clock
+        self._now = now
+        self._runtime = ""
+        self._spread: dict[Clock, SpreadPool] = {which: SpreadPool() for which in _CLOCKS}
+        self._best_baseline_ms: float | None = None
+        self._open: tuple[Transport, WorkerRing, ExitStack] | None = None
+
+    def __enter__(self) -> Self:
+        start = self._clock()
+        with ExitStack() as stack:
+            transport = stack.enter_context(self._transport or _local_transport())
+            ring = WorkerRing(
+                transport,
+                self._baseline.preparation(transport),
+                size=self._size,
+                timeout_s=max(self._patience_s, _START_S),
+                on_answer=self._note_runtime,
+            )
+            if self._hardware_id is None:
+                self._hardware_id = _hardware_id()
+            _import_statistics()
+            try:
+                ring.make_ready()
+            except (WorkerError, OperationError) as error:
+                msg = f"the baseline cannot be measured on '{self._profile.name}': {error}"
+                raise MeasurementError(msg) from error
+            self._open = (transport, ring, stack.pop_all())
+        self.cost.overhead_s += self._clock() - start
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open is not None:
+            self._open[2].close()
+            self._open = None
+
+    @property
+    def runtime(self) -> str:
+        """The target's runtime and version, once the meter is open."""
+        return self._runtime
+
+    def measure(
+        self,
+        model: bytes,
+        *,
+        session_entries: Mapping[str, str] | None = None,
+        effort: Effort | None = None,
+        fresh: bool = False,
+    ) -> Measurement:
+        """Measures ONNX bytes against the baseline, or finds an equal measurement in the log.
+
+        Args:
+            model: the candidate; it takes the same inputs as the baseline.
+            session_entries: session entries that the candidate needs.
+            effort: None for the meter's.
+            fresh: measure even if the log has one.
+
+        Raises:
+            MeasurementError: the runtime refuses the candidate, or workers died or hung over it. The meter can
+                measure the next one.
+        """
+        start = self._clock()
+        entries = dict(session_entries or {})
+        self._opened()
+        key = self._baseline.key(model, entries, hardware_id=str(self._hardware_id), runtime=self._runtime)
+        found = None if fresh or self._log is None else self._log.find(key)
+        if found is not None:
+            self.cost.served += 1
+            self.cost.overhead_s += self._clock() - start
+            return found
+        measurement = self._measure(model, entries, key, effort or self._effort, start)
+        if self._log is not None:
+            self._log.append(measurement)
+        return measurement
+
+    def _measure(
+        self, model: bytes, entries: dict[str, str], key: MeasurementKey, effort: Effort, start: float
+    ) -> Measurement:
+        transport, ring, _stack = self._opened()
+        path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
+        rounds = Rounds(
+            ring,
+            load_fields=self._baseline.load_fields(path, entries),
+            effort=effort,
+            patience_s=self._patience_s,
+            time_is_up=lambda: self._clock() - start > effort.max_seconds,
+        )
+        priors = {which: pool.prior() for which, pool in self._spread.items()}
+        try:
+            verdict = self._run(rounds, effort, start, priors)
+        finally:
+            rounds.clear_away()
+            ring.replace_next()
+            transport.remove(path)
+            self._account(rounds, start)
+        level_ms = baseline_level_ms(rounds.processes)
+        self._best_baseline_ms = min(level_ms, self._best_baseline_ms or level_ms)
+        if verdict.grade != "unreliable":
+            self._spread[verdict.clock].add(verdict.estimate)
+        self.cost.measured += 1
+        return Measurement(
+            key=key,
+            profile=self._profile.name,
+            processes=tuple(rounds.processes),
+            grade=verdict.grade,
+            reason=verdict.reason,
+            remedy=verdict.remedy,
+            clock=verdict.clock,
+            spread_prior=priors[verdict.clock],
+            inference_s=round(rounds.inference_s, 6),
+            overhead_s=round(self._clock() - start - rounds.inference_s, 6),
+            taken_at=self._now().isoformat(timespec="seconds"),
+        )
+
+    def _run(self, rounds: Rounds, effort: Effort, start: float, priors: Mapping[Clock, SpreadPrior]) -> Verdict:
+        """Takes rounds until the ratio is known well enough or the effort is spent."""
+        _transport, ring, _stack = self._opened()
+        threads = self._profile.engine.threads
+        number = 1
+        if effort.fresh_workers:
+            ring.replace_all()
+        while True:
+            round_start = self._clock()
+            rounds.take()
+            verdict = judge(rounds.processes, threads=threads, priors=priors, best_baseline_ms=self._best_baseline_ms)
+            known = verdict.grade != "unreliable" and verdict.estimate.half_width <= effort.target_half_width
+            finish = self._clock()
+            would_finish = finish + (finish - round_start)
+            if known or number == effort.max_rounds or would_finish - start > effort.max_seconds:
+                return verdict
+            if verdict.crowded and threads > 1:
+                rounds.forget()
+            number += 1
+            ring.replace_all()
+
+    def _account(self, rounds: Rounds, start: float) -> None:
+        self.cost.inference_s += rounds.inference_s
+        self.cost.overhead_s += self._clock() - start - rounds.inference_s
+        self.cost.workers_lost += rounds.losses
+
+    def _opened(self) -> tuple[Transport, WorkerRing, ExitStack]:
+        if self._open is None:
+            raise RuntimeError("the meter is not open; use it in a with statement")
+        return self._open
+
+    def _note_runtime(self, hello: Mapping[str, object]) -> None:
+        self._runtime = str(hello["runtime"])
+
+
+def _local_transport() -> Transport:
+    from latency.transports.local import LocalTransport
+
+    return LocalTransport()
+
+
+def _hardware_id() -> str:
+    from hwprofiles import detect_machine
+
+    return detect_machine().hardware_id
+
+
+def _import_statistics() -> None:
+    """Imports what the first verdict needs, while the workers start."""
+    import scipy.special  # noqa: F401

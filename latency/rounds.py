@@ -1,0 +1,157 @@
+"""One candidate's way through the ring: loaded everywhere, then timed in one worker after another."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from latency.errors import MeasurementError, OperationError, WorkerError
+from latency.samples import ProcessSamples, Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from latency.effort import Effort
+    from latency.ring import Worker, WorkerRing
+    from latency.transports import Connection
+
+BASELINE = "baseline"
+_CANDIDATE = "candidate"
+
+_WARM_UP_S = 0.1
+_MIN_ROUNDS = 2  # of A-B-B-A in each process, so that a slow model has 16 samples from four
+_MIN_PROCESSES = 2  # fewer have no interval
+_MAX_LOSSES = 2  # workers that one candidate may cost before it is given up
+
+_log = logging.getLogger(__name__)
+
+
+class Rounds:
+    """Takes the samples of one candidate and keeps count of what that took.
+
+    Args:
+        ring: the workers.
+        load_fields: the fields of the candidate's ``load`` request, but for the slot.
+        effort: how long to time.
+        patience_s: how long a request may take beyond the time it was given.
+        time_is_up: whether the measurement has used its time.
+    """
+
+    def __init__(
+        self,
+        ring: WorkerRing,
+        *,
+        load_fields: Mapping[str, Any],
+        effort: Effort,
+        patience_s: float,
+        time_is_up: Callable[[], bool],
+    ) -> None:
+        self.processes: list[ProcessSamples] = []
+        self.inference_s = 0.0
+        self.losses = 0
+        self._ring = ring
+        self._load_fields = dict(load_fields)
+        self._effort = effort
+        self._patience_s = patience_s
+        self._time_is_up = time_is_up
+        self._loaded: list[Connection] = []
+
+    def take(self) -> None:
+        """Times the candidate in every worker once, strictly one after another.
+
+        Raises:
+            MeasurementError: the runtime refuses the candidate, or it cost too many workers.
+        """
+        try:
+            self._load_everywhere()
+            for worker in self._ring.workers:
+                if self._time_is_up() and len(self.processes) >= _MIN_PROCESSES:
+                    return
+                self.processes.append(self._time_until_answered(worker))
+        except OperationError as error:
+            msg = f"the candidate cannot be measured: {error}"
+            raise MeasurementError(msg) from error
+
+    def forget(self) -> None:
+        """Drops the samples so far: the machine was too crowded for them to say anything."""
+        self.processes.clear()
+
+    def clear_away(self) -> None:
+        """Unloads the candidate from the workers that live."""
+        for worker in self._ring.workers:
+            if worker.ready and not worker.lost and worker.connection in self._loaded:
+                try:
+                    worker.connection.request("unload", self._patience_s, slot=_CANDIDATE)
+                except (WorkerError, OperationError) as error:
+                    worker.lost = True
+                    _log.warning("a worker was lost while unloading: %s", error)
+
+    def _load_everywhere(self) -> None:
+        """Loads the candidate where it is not loaded, in all those workers at once."""
+        while True:
+            try:
+                self._ring.make_ready()
+            except WorkerError as error:
+                self._lose(error)
+                continue
+            missing = [worker for worker in self._ring.workers if worker.connection not in self._loaded]
+            if not missing:
+                return
+            self._load(missing)
+
+    def _load(self, workers: list[Worker]) -> None:
+        refusals: list[OperationError] = []
+        losses: list[WorkerError] = []
+        for worker in workers:
+            try:
+                worker.connection.post("load", slot=_CANDIDATE, **self._load_fields)
+            except WorkerError as error:
+                worker.lost = True
+                losses.append(error)
+        for worker in [worker for worker in workers if not worker.lost]:
+            try:
+                worker.connection.collect(self._patience_s)
+                self._loaded.append(worker.connection)
+            except OperationError as error:
+                refusals.append(error)
+            except WorkerError as error:
+                worker.lost = True
+                losses.append(error)
+        if refusals:
+            raise refusals[0]
+        if losses:  # one candidate that kills the runtime kills every worker at once: that is one loss
+            self._lose(losses[0])
+
+    def _time_until_answered(self, worker: Worker) -> ProcessSamples:
+        while True:
+            try:
+                return self._time(worker.connection)
+            except WorkerError as error:
+                worker.lost = True
+                self._lose(error)
+                self._load_everywhere()
+
+    def _time(self, connection: Connection) -> ProcessSamples:
+        slots = [BASELINE, _CANDIDATE]
+        warmed = connection.request("warm_up", self._patience_s + _WARM_UP_S, slots=slots, budget_s=_WARM_UP_S)
+        budget_s = self._effort.seconds_per_process
+        limit_s = self._effort.max_seconds / len(self._ring.workers)
+        answer = connection.request(
+            "time_interleaved",
+            self._patience_s + max(budget_s, limit_s),
+            slots=slots,
+            budget_s=budget_s,
+            min_rounds=_MIN_ROUNDS,
+            limit_s=limit_s,
+        )
+        baseline, candidate = (Samples.from_worker(rows) for rows in answer["samples"])
+        timed_s = (sum(baseline.wall_ms) + sum(candidate.wall_ms)) / 1e3
+        self.inference_s += timed_s + (warmed["inference_ns"] + answer["untimed_ns"]) / 1e9
+        return ProcessSamples(candidate=candidate, baseline=baseline)
+
+    def _lose(self, error: WorkerError) -> None:
+        self.losses += 1
+        _log.warning("a worker was lost: %s", error)
+        if self.losses > _MAX_LOSSES:
+            msg = f"the candidate was given up after {self.losses} lost workers; the last one: {error}"
+            raise MeasurementError(msg) from error

@@ -1,0 +1,93 @@
+"""Raw latency samples, as one worker process took them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Clock = Literal["wall", "cpu"]
+
+_NS_PER_TICK = 10  # stored as whole numbers of 10 ns: short in a file, and fine enough for a 2 µs inference
+_TICKS_PER_MS = 1_000_000 // _NS_PER_TICK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Samples:
+    """Consecutive inferences of one model in one process.
+
+    ``wall_ms`` is elapsed time, ``cpu_ms`` the calling thread's processor time, ``switches`` how often the system
+    took the processor away meanwhile (None where it does not tell). All have one entry for each inference.
+    """
+
+    wall_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...]
+    switches: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.wall_ms), len(self.cpu_ms), len(self.wall_ms if self.switches is None else self.switches)}
+        if len(lengths) != 1 or not self.wall_ms:
+            msg = f"wall, cpu and switches must have one entry for each inference, got lengths {sorted(lengths)}"
+            raise ValueError(msg)
+
+    @classmethod
+    def from_worker(cls, rows: Sequence[Sequence[int | None]]) -> Self:
+        """From a worker's rows of ``[wall_ns, thread_cpu_ns, switches]``."""
+        walls, cpus, switches = zip(*rows, strict=True)
+        return cls(
+            wall_ms=_milliseconds(_ticks_of_ns(walls)),
+            cpu_ms=_milliseconds(_ticks_of_ns(cpus)),
+            switches=None if None in switches else tuple(switches),
+        )
+
+    def milliseconds(self, clock: Clock) -> tuple[float, ...]:
+        """The samples on one of the two clocks."""
+        return self.wall_ms if clock == "wall" else self.cpu_ms
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: times in whole units of 10 ns."""
+        return {"wall": _ticks(self.wall_ms), "cpu": _ticks(self.cpu_ms), "switches": self.switches}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of ``to_dict``."""
+        switches = values["switches"]
+        return cls(
+            wall_ms=_milliseconds(values["wall"]),
+            cpu_ms=_milliseconds(values["cpu"]),
+            switches=None if switches is None else tuple(switches),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessSamples:
+    """What one process saw of the candidate and of the baseline, interleaved."""
+
+    candidate: Samples
+    baseline: Samples
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"candidate": self.candidate.to_dict(), "baseline": self.baseline.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of ``to_dict``."""
+        return cls(
+            candidate=Samples.from_dict(values["candidate"]),
+            baseline=Samples.from_dict(values["baseline"]),
+        )
+
+
+def _ticks_of_ns(values_ns: Sequence[int]) -> list[int]:
+    return [round(value / _NS_PER_TICK) for value in values_ns]
+
+
+def _milliseconds(ticks: Sequence[int]) -> tuple[float, ...]:
+    return tuple(tick / _TICKS_PER_MS for tick in ticks)
+
+
+def _ticks(values_ms: Sequence[float]) -> list[int]:
+    return [round(value * _TICKS_PER_MS) for value in values_ms]

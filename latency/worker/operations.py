@@ -1,0 +1,148 @@
+"""What a worker can be asked to do. Each operation takes the request's fields and returns the answer's."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latency.worker.engine import EngineError
+from latency.worker.schedule import interleave, warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from latency.worker.engine import Engine
+
+PROTOCOL_VERSION = 1
+
+
+class Operations:
+    """The loaded models by slot, the inputs, and the operations on them.
+
+    Args:
+        engines: engine name to its class.
+    """
+
+    def __init__(self, engines: Mapping[str, Callable[[], Engine]]) -> None:
+        self._engines = engines
+        self._slots: dict[str, Engine] = {}
+        self._inputs: dict[str, np.ndarray] = {}
+        self._by_name: dict[str, Callable[..., dict[str, Any]]] = {
+            "hello": self.hello,
+            "inputs": self.inputs,
+            "load": self.load,
+            "warm_up": self.warm_up,
+            "time_interleaved": self.time_interleaved,
+            "infer": self.infer,
+            "describe": self.describe,
+            "unload": self.unload,
+        }
+
+    def call(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Runs one request; an exception becomes an answer with ``ok`` false, ``error`` and ``kind``."""
+        fields = {key: value for key, value in request.items() if key not in {"op", "id"}}
+        try:
+            return {"ok": True, **self._operation(request.get("op"))(**fields)}
+        except EngineError as error:
+            return {"ok": False, "error": str(error), "kind": error.kind}
+        except Exception as error:
+            return {"ok": False, "error": f"{type(error).__name__}: {error}", "kind": type(error).__name__}
+
+    def hello(self, engine: str) -> dict[str, Any]:
+        """Versions and process id. Raises EngineError if the runtime is not installed."""
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "pid": os.getpid(),
+            "python": platform.python_version(),
+            "runtime": self._engine_class(engine).version(),  # type: ignore[attr-defined]
+        }
+
+    def inputs(self, path: str, names: list[str]) -> dict[str, Any]:
+        """Reads the arrays that models are timed with: an npz file with ``arr_0`` ... in the order of ``names``."""
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as file:
+            self._inputs = {name: np.ascontiguousarray(file[f"arr_{index}"]) for index, name in enumerate(names)}
+        return {}
+
+    def load(self, slot: str, engine: str, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Loads a model file into a slot and binds the inputs; the slot's former model is closed.
+
+        ``settings`` are the engine's, and ``affinity``: logical cores to stay on, or None.
+        """
+        self.unload(slot)
+        _stay_on(settings.get("affinity"))
+        loaded = self._engine_class(engine)()
+        loaded.load(Path(path).read_bytes(), settings)
+        loaded.bind(self._inputs)
+        self._slots[slot] = loaded
+        return {}
+
+    def warm_up(self, slots: list[str], budget_s: float) -> dict[str, Any]:
+        """Runs the slots in turn until their times settle."""
+        return warm_up([self._slot(slot) for slot in slots], budget_s)
+
+    def time_interleaved(self, slots: list[str], budget_s: float, min_rounds: int, limit_s: float) -> dict[str, Any]:
+        """Times two slots in the order A-B-B-A."""
+        first, second = slots
+        return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s)
+
+    def infer(self, slot: str, path: str, names: list[str], outputs_path: str) -> dict[str, Any]:
+        """One inference on arrays of an npz file; writes the outputs to another and returns their names."""
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as file:
+            inputs = {name: file[f"arr_{index}"] for index, name in enumerate(names)}
+        outputs = self._slot(slot).infer(inputs)
+        with Path(outputs_path).open("wb") as target:
+            np.savez(target, *outputs.values())
+        return {"names": list(outputs)}
+
+    def describe(self, slot: str) -> dict[str, Any]:
+        """What really runs in the slot."""
+        return {"description": self._slot(slot).describe()}
+
+    def unload(self, slot: str) -> dict[str, Any]:
+        """Closes the slot's model, if there is one."""
+        loaded = self._slots.pop(slot, None)
+        if loaded is not None:
+            loaded.close()
+        return {}
+
+    def _operation(self, name: object) -> Callable[..., dict[str, Any]]:
+        operation = self._by_name.get(str(name))
+        if operation is None:
+            msg = f"unknown operation {name!r}; known: {', '.join([*self._by_name, 'exit'])}"
+            raise EngineError(msg, kind="unknown_operation")
+        return operation
+
+    def _slot(self, slot: str) -> Engine:
+        if slot not in self._slots:
+            msg = f"slot '{slot}' is empty; loaded: {', '.join(self._slots) or 'none'}"
+            raise EngineError(msg, kind="not_loaded")
+        return self._slots[slot]
+
+    def _engine_class(self, engine: str) -> Callable[[], Engine]:
+        if engine not in self._engines:
+            msg = f"unknown engine '{engine}'; known: {', '.join(self._engines)}"
+            raise EngineError(msg, kind="unknown_engine")
+        return self._engines[engine]
+
+
+def _stay_on(cores: list[int] | None) -> None:
+    if cores is None:
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        msg = f"this system cannot pin a process, asked for cores {cores}; remove affinity from the profile"
+        raise EngineError(msg, kind="affinity")
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        usable = sorted(os.sched_getaffinity(0))
+        msg = f"cannot stay on cores {cores} ({error}); usable cores: {usable}; correct affinity in the profile"
+        raise EngineError(msg, kind="affinity") from error

@@ -1,0 +1,5 @@
+"""`python -m search` is `paretune`."""
+
+from search.cli import main
+
+main()

@@ -1,0 +1,46 @@
+"""Who is on the front, and which part of the plane is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from search.report.selection import as_searched, select, view_of
+
+
+def test_confirmed_points_and_fp32_alone_make_the_confirmed_front(make_run: Callable[..., Any]) -> None:
+    selection = select(make_run()[0])
+    assert selection.confirmed
+    assert all(point.confirmed or point is selection.fp32 for point in selection.front)
+    assert all(point.confirmed for point in selection.dominated)
+    assert selection.front[0] is selection.fp32
+
+
+def test_front_runs_from_slow_to_fast_and_loses_on_the_way(make_run: Callable[..., Any]) -> None:
+    front = select(make_run()[0]).front
+    assert [p.speedup for p in front] == sorted(p.speedup for p in front)
+    assert [p.metric_drop for p in front] == sorted(p.metric_drop for p in front)
+
+
+def test_unreliable_latencies_never_rank(make_run: Callable[..., Any]) -> None:
+    points, _ = make_run(confirm=False)
+    fastest = select(points).front[-1]
+    selection = select([replace(p, grade="unreliable") if p is fastest else p for p in points])
+    assert fastest.number not in {p.number for p in (*selection.front, *selection.searched)}
+    assert selection.excluded == 1
+
+
+def test_view_holds_the_confirmed_front_with_its_intervals(make_run: Callable[..., Any]) -> None:
+    for seed in range(6):
+        selection = select(make_run(seed=seed)[0])
+        view = view_of(selection)
+        for point in selection.front:
+            assert view.holds(1 / point.latency_ratio_low, point.metric_drop_low)
+            assert view.holds(1 / point.latency_ratio_high, point.metric_drop_high)
+
+
+def test_search_values_of_a_confirmed_point_are_kept(make_run: Callable[..., Any]) -> None:
+    point = next(p for p in make_run()[0] if p.confirmed and p.number)
+    assert point.search_latency_ratio is not None
+    assert as_searched(point) == (1 / point.search_latency_ratio, point.search_metric_drop)

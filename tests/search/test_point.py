@@ -1,0 +1,137 @@
+"""A point is checked at birth and survives its CSV file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.point import COLUMNS, TrialPoint, from_csv, from_frame, to_csv, to_frame
+
+FIGURES: dict[str, Any] = {
+    "latency_ms": 0.575,
+    "latency_ratio": 0.344,
+    "latency_ratio_low": 0.34,
+    "latency_ratio_high": 0.35,
+    "metric": 0.979,
+    "metric_drop": 0.004,
+    "metric_drop_low": 0.001,
+    "metric_drop_high": 0.006,
+}
+
+
+def point(**changes: Any) -> TrialPoint:
+    values = {"number": 3, "digest": "3fa9", "state": "complete", "grade": "clean", **FIGURES, **changes}
+    return TrialPoint(**values)
+
+
+# A CSV file cannot tell "\r\n" inside a cell from "\n": everything else comes back.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+positive = st.floats(1e-6, 1e6)
+drops = st.floats(-1e6, 1e6)
+
+
+@st.composite
+def points(draw: st.DrawFn) -> TrialPoint:
+    if draw(st.booleans()):
+        state = draw(st.sampled_from(["failed", "duplicate"]))
+        return TrialPoint(number=draw(st.integers(0, 10**6)), digest=draw(texts), state=state, reason=draw(texts))
+    ratios, losses = sorted(draw(st.tuples(*[positive] * 3))), sorted(draw(st.tuples(*[drops] * 3)))
+    confirmed = draw(st.booleans())
+    return TrialPoint(
+        number=draw(st.integers(0, 10**6)),
+        digest=draw(texts),
+        latency_ms=draw(positive),
+        latency_ratio_low=ratios[0],
+        latency_ratio=ratios[1],
+        latency_ratio_high=ratios[2],
+        grade=draw(texts),
+        metric=draw(drops),
+        metric_drop_low=losses[0],
+        metric_drop=losses[1],
+        metric_drop_high=losses[2],
+        model_bytes=draw(st.none() | st.integers(0, 2**40)),
+        confirmed=confirmed,
+        state="complete",
+        search_latency_ratio=draw(positive) if confirmed else None,
+        search_metric_drop=draw(drops) if confirmed else None,
+        label=draw(texts),
+        policy_summary=draw(texts),
+    )
+
+
+@given(st.lists(points(), max_size=5))
+def test_points_come_back_from_csv_as_they_were(written: list[TrialPoint]) -> None:
+    read = from_csv(to_csv(written))
+    assert read == written or [repr(one) for one in read] == [repr(one) for one in written]
+
+
+@pytest.mark.parametrize("text", ["00123", "1e5", "NA", "null", "True", "a,b", 'say "x"', "nan"])
+def test_texts_that_look_like_something_else_stay_text(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(to_csv([point(digest=text, label=text, policy_summary=text)]), encoding="utf-8")
+    (read,) = from_csv(path)
+    assert (read.digest, read.label, read.policy_summary) == (text, text, text)
+
+
+def test_columns_are_the_fields_but_layers() -> None:
+    assert tuple(field.name for field in dataclasses.fields(TrialPoint) if field.name != "layers") == COLUMNS
+    assert tuple(to_frame([]).columns) == COLUMNS
+    assert to_csv([]).strip() == ",".join(COLUMNS)
+
+
+def test_failed_trials_have_missing_figures() -> None:
+    frame = to_frame([TrialPoint(number=0, digest="", state="failed", reason="kernel refused"), point()])
+    assert math.isnan(frame["latency_ratio"][0])
+    assert pd.isna(frame["model_bytes"][0])
+    assert frame["reason"].tolist() == ["kernel refused", ""]
+
+
+def test_missing_columns_are_named() -> None:
+    with pytest.raises(ValueError, match=r"lacks grade$"):
+        from_frame(to_frame([point()]).drop(columns="grade"))
+
+
+def test_further_columns_are_ignored() -> None:
+    assert from_frame(to_frame([point()]).assign(note="mine")) == [point()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"number": -1}, "number must be 0 or more, got -1"),
+        ({"state": ""}, "state must not be empty for trial 3"),
+        ({"latency_ratio": math.nan}, "latency_ratio must be finite and above 0 .* got nan for trial 3"),
+        ({"latency_ms": 0.0}, "latency_ms must be finite and above 0"),
+        ({"metric": math.inf}, "metric must be finite for a complete trial, got inf"),
+        ({"latency_ratio_low": 0.4}, "latency_ratio_low must not exceed latency_ratio_high, got 0.4 and 0.35"),
+        ({"metric_drop_low": 0.4}, "metric_drop_low must not exceed metric_drop_high"),
+        ({"confirmed": True}, "search_latency_ratio must be given exactly for confirmed points"),
+        ({"search_metric_drop": 0.1}, "search_metric_drop must be given exactly for confirmed points"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        point(**changes)
+
+
+def test_speedup_is_the_inverse_ratio() -> None:
+    assert point(latency_ratio=0.25, latency_ratio_low=0.2).speedup == 4.0
+
+
+def test_only_complete_points_with_a_reliable_latency_rank() -> None:
+    assert point(grade="contended").rankable
+    assert not point(grade="unreliable").rankable
+    assert not point(state="duplicate").rankable
+
+
+def test_points_are_frozen_and_hashable() -> None:
+    assert hash(point()) == hash(point())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point().grade = "clean"  # type: ignore[misc]
