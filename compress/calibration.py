@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressionError
 from compress.factorize import Factors, break_even_rank, decompose, first_weight
-from compress.graph import add_initializer, constant
+from compress.graph import add_initializer, constant, derived, operand
 from compress.layers import Layer
 from compress.network import Network, serialize
+from compress.placement import output_point, range_source
 from compress.runtime import open_session
 from compress.scheme import Range
 
@@ -65,18 +66,14 @@ def calibrate(
     Raises:
         CompressionError: There is no data, or the network's tensors are not finite on it.
     """
-    factors = {
-        layer.name: decompose(layer, constant(network.model.graph.initializers[layer.weight_name]))
-        for layer in network.layers
-        if break_even_rank(layer)
-    }
+    factors = _decompose_layers(network, threads)
     probe = _Probe(network, factors)
-    session = open_session(probe.model_bytes, threads=threads)
+    session = open_session(probe.model_bytes, threads=threads) if probe.probed else None
     lowest: list[NDArray[np.float32]] = []
     highest: list[NDArray[np.float32]] = []
     count = 0
     for feeds in batches:
-        results = session.run(probe.output_names, dict(feeds))
+        results = _run(session, probe.output_names, feeds) if session is not None else []
         lows, highs = results[0::2], results[1::2]
         lowest = [np.minimum(a, b) for a, b in zip(lowest, lows, strict=True)] if lowest else list(lows)
         highest = [np.maximum(a, b) for a, b in zip(highest, highs, strict=True)] if highest else list(highs)
@@ -86,6 +83,28 @@ def calibrate(
     if count == 0:
         raise CompressionError("calibration() gave no samples; it must yield at least one batch of inputs")
     return _assemble(probe, factors, lowest, highest, count)
+
+
+def _run(session: Any, output_names: list[str], feeds: Feeds) -> list[NDArray[np.float32]]:
+    try:
+        results: list[NDArray[np.float32]] = session.run(output_names, dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CompressionError(f"the network does not run on the calibration data: {first_line}") from error
+    return results
+
+
+def _decompose_layers(network: Network, threads: int) -> dict[str, Factors]:
+    from threadpoolctl import threadpool_limits
+
+    # LAPACK's threads spin while they wait for one another: on a machine that is also doing other things, finding
+    # eigenvectors takes thirty times as long with two threads as with one.
+    with threadpool_limits(limits=threads):
+        return {
+            layer.name: decompose(layer, constant(network.model.graph.initializers[layer.weight_name]))
+            for layer in network.layers
+            if break_even_rank(layer) > 1
+        }
 
 
 def _assemble(
@@ -117,13 +136,13 @@ class _Probe:
 
     def __init__(self, network: Network, factors: Mapping[str, Factors]) -> None:
         model = network.model.clone()
-        self.probed: list[tuple[str, str]] = []
         graph = model.graph
+        nodes = {node.name: node for node in graph}
+        self.probed: list[tuple[str, str]] = []
         outputs: list[ir.Value] = []
-        for value in _float_tensors(model):
+        for value in _quantizable_tensors(nodes[layer.node_name] for layer in network.layers):
             self.probed.append(("tensor", value.name or ""))
             outputs += self._extremes(graph, value, axes=None)
-        nodes = {node.name: node for node in graph}
         for layer in network.layers:
             if layer.name in factors:
                 inner = self._inner_tensor(graph, nodes[layer.node_name], layer, factors[layer.name])
@@ -136,12 +155,19 @@ class _Probe:
 
     @staticmethod
     def _inner_tensor(graph: ir.Graph, node: ir.Node, layer: Layer, factors: Factors) -> ir.Value:
-        weight = add_initializer(graph, f"probe/{layer.name}/first", first_weight(layer, factors.first))
+        weight = add_initializer(graph, derived(layer.node_name, "probe_first"), first_weight(layer, factors.first))
         attributes = [a for name, a in node.attributes.items() if name not in ("alpha", "beta")]
-        inner = ir.Node("", node.op_type, [node.inputs[0], weight], attributes, name=f"probe/{layer.name}")
-        inner.outputs[0].name = f"probe/{layer.name}/inner"
+        inner = ir.Node("", node.op_type, [node.inputs[0], weight], attributes, name=derived(layer.node_name, "probe"))
+        inner.outputs[0].name = derived(layer.node_name, "probe_inner")
         graph.append(inner)
-        return inner.outputs[0]
+        if layer.op_type == "Conv":
+            return inner.outputs[0]
+        # A MatMul's input may have any number of axes; only the last one counts channels.
+        shape = add_initializer(graph, derived(layer.node_name, "probe_shape"), np.array([-1, len(factors.first)]))
+        rows = ir.node("Reshape", [inner.outputs[0], shape], name=derived(layer.node_name, "probe_rows"))
+        rows.outputs[0].name = derived(layer.node_name, "probe_inner_rows")
+        graph.append(rows)
+        return rows.outputs[0]
 
     def _extremes(self, graph: ir.Graph, value: ir.Value, axes: tuple[int, ...] | None) -> list[ir.Value]:
         results = []
@@ -149,11 +175,11 @@ class _Probe:
             inputs: list[ir.Value | None] = [value]
             attributes: dict[str, Any] = {"keepdims": 0}
             if axes is not None and graph.opset_imports[""] >= 18:
-                inputs.append(add_initializer(graph, f"probe/{value.name}/{op_type}/axes", np.array(axes)))
+                inputs.append(add_initializer(graph, derived(value.name or "", f"{op_type}_axes"), np.array(axes)))
             elif axes is not None:
                 attributes["axes"] = axes
-            node = ir.node(op_type, inputs, attributes=attributes, name=f"probe/{value.name}/{op_type}")
-            node.outputs[0].name = f"probe/{value.name}/{op_type}/out"
+            node = ir.node(op_type, inputs, attributes=attributes, name=derived(value.name or "", op_type))
+            node.outputs[0].name = derived(value.name or "", f"{op_type}_out")
             node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
             graph.append(node)
             results.append(node.outputs[0])
@@ -165,10 +191,13 @@ def _all_but_channels(layer: Layer) -> tuple[int, ...]:
     return (0, *range(2, len(layer.weight_shape))) if layer.op_type == "Conv" else (0,)
 
 
-def _float_tensors(model: ir.Model) -> list[ir.Value]:
-    """Inputs and operator outputs that hold floats, in graph order."""
-    candidates = list(model.graph.inputs) + [output for node in model.graph for output in node.outputs]
-    return [v for v in candidates if v.dtype == ir.DataType.FLOAT and v.name]
+def _quantizable_tensors(layers: Iterable[ir.Node]) -> list[ir.Value]:
+    """What a candidate may quantize: no others are probed, since a mask of -inf elsewhere is nobody's mistake."""
+    found: dict[ir.Value, None] = {}
+    for node in layers:
+        for value in (range_source(operand(node, 0)), node.outputs[0], output_point(node)):
+            found.setdefault(value)
+    return list(found)
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.errors import FaithfulnessError
-from compress.factorize import first_name
+from compress.factorize import factor_name, first_name, inner_name
 from compress.kernels import disagreements, read_kernels
 from compress.network import Network
+from compress.placement import WEIGHTED, only_reader
+from compress.quantize import quantized_weight_names
 from compress.runtime import open_session
 from compress.stitch import Candidate
 
@@ -110,20 +113,24 @@ def _kernels_by_layer(candidate: Candidate, network: Network, optimized: Path) -
     marks: dict[str, list[str]] = {}
     for layer in network.layers:
         name, node = layer.node_name, nodes[layer.node_name]
-        written = [node.outputs[0].name or ""] + [
-            use.node.outputs[0].name or "" for use in node.outputs[0].uses() if use.node.op_type in ("Relu", "Clip")
-        ]
-        bias = [value.name or "" for value in node.inputs[2:] if value is not None]
-        suffix = "/second" if layer.name in candidate.ranks else ""
-        marks[name] = [f"{layer.weight_name}{suffix}", f"{name}_weight_quantized", *bias, *written]
-        if layer.name in candidate.ranks:
-            inner = f"{node.outputs[0].name}/inner"
-            marks[first_name(name)] = [
-                f"{layer.weight_name}/first",
-                f"{first_name(name)}_weight_quantized",
-                inner,
-            ]
+        own = [value.name or "" for value in node.inputs[1:] if value is not None and len(value.uses()) == 1]
+        factorized = layer.name in candidate.ranks
+        weight = [factor_name(layer, "second")] if factorized else []
+        marks[name] = [*weight, *quantized_weight_names(name), *own, *_written(node)]
+        if factorized:
+            first = first_name(name)
+            inner = inner_name(node.outputs[0].name or "")
+            marks[first] = [factor_name(layer, "first"), *quantized_weight_names(first), inner]
     kernels = read_kernels(optimized, marks)
     return {
         layer.name: kernels[layer.node_name] + kernels.get(first_name(layer.node_name), ()) for layer in network.layers
     }
+
+
+def _written(node: ir.Node) -> list[str]:
+    """The tensor that `node` writes, and those that it may write once the runtime has fused what follows."""
+    value, names = node.outputs[0], [node.outputs[0].name or ""]
+    while (reader := only_reader(value)) is not None and reader.op_type not in WEIGHTED and len(reader.outputs) == 1:
+        value = reader.outputs[0]
+        names.append(value.name or "")
+    return names

@@ -6,10 +6,19 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+# Normalization takes this character out of every name it finds: what we derive with it collides with nothing.
+RESERVED = "@"
+
+
+def derived(name: str, role: str) -> str:
+    """What we call something that we make for `name`."""
+    return f"{name}{RESERVED}{role}"
+
 
 def add_initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     """A new constant of the graph."""
-    value = ir.val(name, const_value=ir.tensor(np.ascontiguousarray(array), name=name))
+    # Not ascontiguousarray: it gives scalars an axis, and runtimes match Q/DQ pairs by their scalar scales.
+    value = ir.val(name, const_value=ir.Tensor(np.asarray(array, order="C"), name=name))
     graph.register_initializer(value)
     return value
 

@@ -28,7 +28,8 @@ def read_kernels(optimized: Path, nodes: Mapping[str, Iterable[str]]) -> dict[st
     """The kernels that execute each operator.
 
     ONNX Runtime renames operators while it fuses them. It keeps at least one of three marks: the operator's name
-    (`NAME`, `NAME_token_7`), a constant's name, or the name of the tensor it writes (`TENSOR_nchwc`).
+    (`NAME`, `NAME_token_7`), a constant's name, or the name of the tensor it writes (`TENSOR_nchwc`,
+    `TENSOR_pre_q`).
 
     Args:
         optimized: The graph that the runtime saved.
@@ -44,7 +45,7 @@ def read_kernels(optimized: Path, nodes: Mapping[str, Iterable[str]]) -> dict[st
     for node in graph.node:
         if node.op_type not in _INTEGER_KERNELS | _FLOAT_KERNELS:
             continue
-        name = node.name.split("_token_")[0].removesuffix("_nchwc")
+        name = node.name.split("_token_")[0].removesuffix("_nchwc").removesuffix("_pre_q")
         for mark in {name, *node.input[1:], *node.output}:
             by_mark.setdefault(mark, []).append(node.op_type)
     found = {}

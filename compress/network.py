@@ -71,9 +71,7 @@ def load_network(source: "torch.nn.Module | Path | bytes", example: Mapping[str,
         NetworkError: Export, reading or normalizing failed, or the graph's inputs are not the example's.
     """
     if isinstance(source, bytes):
-        import onnx
-
-        model = ir.from_proto(onnx.load_model_from_string(source))
+        model = _read_normalized(source)
     elif isinstance(source, Path):
         model = normalize(read_onnx(source))
     else:
@@ -82,6 +80,19 @@ def load_network(source: "torch.nn.Module | Path | bytes", example: Mapping[str,
     layers, skipped = find_layers(model, example)
     onnx_bytes = source if isinstance(source, bytes) else serialize(model)
     return Network(model=model, layers=layers, skipped=skipped, onnx_bytes=onnx_bytes)
+
+
+def _read_normalized(onnx_bytes: bytes) -> ir.Model:
+    import onnx
+
+    complaint = "the bytes are no normalized network; give the path of an .onnx file instead"
+    try:
+        model = ir.from_proto(onnx.load_model_from_string(onnx_bytes))
+    except Exception as error:  # protobuf's and onnx-ir's errors share no base class
+        raise NetworkError(complaint) from error
+    if not len(model.graph):
+        raise NetworkError(complaint)
+    return model
 
 
 def serialize(model: ir.Model) -> bytes:

@@ -6,6 +6,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from compress.errors import NetworkError
+from compress.fuse_bias import FuseMatMulBias
+from compress.graph import RESERVED
 
 MINIMUM_OPSET = 17
 # Fold constant expressions of any size: a weight behind a Transpose must end up as an initializer.
@@ -57,6 +59,8 @@ def _normalize(model: ir.Model) -> ir.Model:
     from onnx_ir.passes import common
     from onnxscript.rewriter.rules import common as rules
 
+    input_names = [value.name for value in model.graph.inputs if value.name not in model.graph.initializers]
+    output_names = [value.name for value in model.graph.outputs]
     model = _raise_opset(model)
     tidy = ir.passes.Sequential(
         common.InlinePass(),
@@ -74,7 +78,10 @@ def _normalize(model: ir.Model) -> ir.Model:
         rules.fuse_batchnorm_into_gemm_rule,
     ]
     model = onnxscript.rewriter.rewrite(model, pattern_rewrite_rules=fold_batch_norm)
+    _free_reserved_names(model)
     finish = ir.passes.Sequential(
+        common.ShapeInferencePass(),
+        FuseMatMulBias(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.RemoveUnusedNodesPass(),
         common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]  # onnx-ir leaves its __init__ untyped
@@ -85,11 +92,36 @@ def _normalize(model: ir.Model) -> ir.Model:
         common.ShapeInferencePass(),
     )
     model = finish(model).model
+    _restore_interface(model, input_names, output_names)
     # Exporters leave stack traces and module paths in the metadata; none of it belongs in an artifact.
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     model.producer_name, model.producer_version = "paretune", None
     return model
+
+
+def _free_reserved_names(model: ir.Model) -> None:
+    """Take the character that our own names are made with out of the network's inner names."""
+    interface = {*model.graph.inputs, *model.graph.outputs}
+    for node in model.graph.all_nodes():
+        if node.name is not None:
+            node.name = node.name.replace(RESERVED, "_")
+        for value in (*node.inputs, *node.outputs):
+            if value is not None and value.name is not None and RESERVED in value.name and value not in interface:
+                value.name = value.name.replace(RESERVED, "_")
+
+
+def _restore_interface(model: ir.Model, input_names: list[str | None], output_names: list[str | None]) -> None:
+    """Give inputs and outputs their names back: the optimizer renames an input that is an output as well."""
+    graph = model.graph
+    for index, name in enumerate(output_names):
+        node = graph.outputs[index].producer()
+        if name in input_names and node is not None and node.op_type == "Identity":
+            graph.outputs[index] = graph.inputs[input_names.index(name)]
+            graph.remove(node, safe=True)
+    for value, name in zip((*graph.inputs, *graph.outputs), (*input_names, *output_names), strict=True):
+        if value.name != name:
+            value.name = name
 
 
 def _raise_opset(model: ir.Model) -> ir.Model:

@@ -46,6 +46,12 @@ class LayerPolicy:
         for name, choices in (("activation_mode", _MODES), ("sparsity_pattern", _PATTERNS)):
             if getattr(self, name) not in choices:
                 raise PolicyError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        # One spelling per value: 1 and 1.0 are equal, so they must give the same JSON and the same digest.
+        for name, kind in (("weight_bits", int), ("activation_bits", int), ("sparsity", float), ("rank", float)):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise PolicyError(f"{name} must be a number, got {number!r}")
+            object.__setattr__(self, name, kind(number) + kind(0))  # adding zero turns -0.0 into 0.0
         if not 0.0 <= self.sparsity <= 1.0:
             raise PolicyError(f"sparsity must be in [0, 1], got {self.sparsity!r}")
         if not 0.0 < self.rank <= 1.0:

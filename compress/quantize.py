@@ -1,11 +1,4 @@
-"""8-bit static quantization as Q/DQ pairs, placed where runtimes fuse them.
-
-Where the pairs stand decides the speed: an integer kernel needs a DequantizeLinear on every input and a
-QuantizeLinear right behind the operator *and its activation*; a pair between a convolution and its Relu leaves both
-in float. The rules here: an 8-bit layer reads a quantized input; an 8-bit convolution writes a quantized output,
-behind a following Relu or Clip; what merely combines quantized tensors (Add, Concat, pooling) joins them when its
-own result is quantized; a layer that the policy keeps in FP32 reads the unrounded tensor wherever one exists.
-"""
+"""8-bit static quantization as Q/DQ pairs, standing where `placement` says."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +8,16 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.errors import PolicyError
-from compress.graph import add_initializer, constant, operand, output_axis, replace_constant
-from compress.scheme import QuantizationScheme, Range
-
-_ACTIVATIONS = ("Relu", "Clip")
-# These move or select values: their result has their input's range, and must have its scale to be fused away.
-_RANGE_KEEPING = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather")
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
-
-QuantizedWeight = tuple[NDArray[np.int8], NDArray[np.float32]]
+from compress.graph import add_initializer, constant, derived, operand, output_axis, replace_constant
+from compress.placement import (
+    clamp_bounds,
+    is_absorbable,
+    only_quantized,
+    points_to_quantize,
+    range_source,
+    readers_of_quantized,
+)
+from compress.scheme import ActivationParameters, QuantizationScheme, QuantizedWeight, Range
 
 
 class QuantizeLayers(ir.passes.InPlacePass):
@@ -47,60 +41,86 @@ class QuantizeLayers(ir.passes.InPlacePass):
         self._ranges = ranges
 
     def requires(self, model: ir.Model) -> None:
-        """Every operator named exists and its tensors are calibrated."""
-        names = {node.name for node in model.graph}
-        missing = sorted(set(self._weights) - names)
+        """Every operator named exists."""
+        missing = sorted(set(self._weights) - {node.name for node in model.graph})
         if missing:
             raise PolicyError(f"no operator {missing[0]!r} to quantize in this network")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Insert the pairs and swap the weights."""
-        nodes = [node for node in model.graph if node.name in self._weights]
-        points = _points_to_quantize(nodes)
-        parameters = {id(value): self._activation_parameters(value) for value in points}
+        graph = model.graph
+        nodes = [node for node in graph if node.name in self._weights]
+        points = points_to_quantize(nodes)
+        parameters = {value: self._activation_parameters(value) for value in points}
+        # All decisions are taken on the graph as it was found, before the first edit.
+        plans = [
+            (
+                value,
+                readers_of_quantized(value, self._weights.keys(), points),
+                value.is_graph_output() and only_quantized(value, self._weights.keys()),
+            )
+            for value in points
+            if not self._is_dequantized(value)
+        ]
         for node in nodes:
-            self._swap_weight(model.graph, node, parameters[id(operand(node, 0))][0])
-        for value in points:
-            self._insert_pair(model.graph, value, parameters[id(value)], {id(point) for point in points})
+            self._swap_weight(graph, node, parameters[operand(node, 0)][0])
+        for value, readers, is_output in plans:
+            self._insert_pair(graph, value, parameters[value], readers, is_output=is_output)
         return ir.passes.PassResult(model, bool(nodes))
 
-    def _activation_parameters(self, value: ir.Value) -> tuple[np.float32, np.integer[Any]]:
-        source = value
-        while (producer := source.producer()) is not None and producer.op_type in _RANGE_KEEPING:
-            source = operand(producer, 0)
-        name = source.name or ""
-        if name not in self._ranges:
-            raise PolicyError(f"tensor {name!r} was not calibrated")
-        return self._scheme.activation_parameters(self._ranges[name])
+    def _activation_parameters(self, value: ir.Value) -> ActivationParameters:
+        if self._is_dequantized(value):
+            producer = value.producer()
+            assert producer is not None  # noqa: S101  # it is a DequantizeLinear
+            scale, zero_point = constant(operand(producer, 1)), constant(operand(producer, 2))
+            return np.float32(scale.item()), self._scheme.activation_dtype(zero_point.item())
+        source = range_source(value)
+        found = self._ranges.get(source.name or "")
+        if found is None:
+            raise PolicyError(f"tensor {source.name!r} was not calibrated")
+        bounds = clamp_bounds(source.producer())
+        return self._scheme.activation_parameters(found, *([bounds] if bounds else []))
+
+    def _is_dequantized(self, value: ir.Value) -> bool:
+        """Whether the network as it came has quantized `value` already, in the scheme's own format."""
+        producer = value.producer()
+        if producer is None or producer.op_type != "DequantizeLinear" or len(producer.inputs) < 3:
+            return False
+        constants = [v.const_value for v in producer.inputs[1:3] if v is not None]
+        return (
+            len(constants) == 2
+            and all(c is not None and c.size == 1 for c in constants)
+            and (constant(operand(producer, 2)).dtype == self._scheme.activation_dtype)
+        )
 
     def _swap_weight(self, graph: ir.Graph, node: ir.Node, input_scale: np.float32) -> None:
-        weight, scale = self._weights[node.name or ""]
-        replace_constant(graph, node, 1, _dequantized_constant(graph, node, "weight", weight, scale, output_axis(node)))
-        if len(node.inputs) > 2 and node.inputs[2] is not None:
-            bias = constant(operand(node, 2))
-            integers, bias_scale = self._scheme.quantize_bias(bias, input_scale, scale)
+        weight = self._weights[node.name or ""]
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None:
+            values = constant(bias)
+            weight = self._scheme.make_room_for_bias(weight, output_axis(node), values, input_scale)
+            integers, bias_scale = self._scheme.quantize_bias(values, input_scale, weight[1])
             replace_constant(graph, node, 2, _dequantized_constant(graph, node, "bias", integers, bias_scale, 0))
+        replace_constant(graph, node, 1, _dequantized_constant(graph, node, "weight", *weight, output_axis(node)))
 
     def _insert_pair(
         self,
         graph: ir.Graph,
         value: ir.Value,
-        parameters: tuple[np.float32, np.integer[Any]],
-        points: set[int],
+        parameters: ActivationParameters,
+        readers: list[tuple[ir.Node, int]],
+        *,
+        is_output: bool,
     ) -> None:
-        readers = [(node, index) for node, index in value.uses() if self._reads_quantized(node, value, points)]
-        is_output = value.is_graph_output() and self._is_written_quantized(value)
         name = value.name or ""
-        scale = add_initializer(graph, f"{name}_scale", np.asarray(parameters[0]))
-        zero_point = add_initializer(graph, f"{name}_zero_point", np.asarray(parameters[1]))
-        quantize = ir.node(
-            "QuantizeLinear",
-            [value, scale, zero_point],
-            name=f"{name}/quantize",
+        scale = add_initializer(graph, derived(name, "scale"), np.asarray(parameters[0]))
+        zero_point = add_initializer(graph, derived(name, "zero_point"), np.asarray(parameters[1]))
+        quantize = ir.node("QuantizeLinear", [value, scale, zero_point], name=derived(name, "quantize"))
+        dequantize = ir.node(
+            "DequantizeLinear", [quantize.outputs[0], scale, zero_point], name=derived(name, "dequantize")
         )
-        dequantize = ir.node("DequantizeLinear", [quantize.outputs[0], scale, zero_point], name=f"{name}/dequantize")
-        quantize.outputs[0].name = f"{name}_quantized"
-        dequantize.outputs[0].name = f"{name}_dequantized"
+        quantize.outputs[0].name = derived(name, "quantized")
+        dequantize.outputs[0].name = derived(name, "dequantized")
         dequantize.outputs[0].type, dequantize.outputs[0].shape = value.type, value.shape
         producer = value.producer()
         if producer is None:
@@ -111,54 +131,31 @@ class QuantizeLayers(ir.passes.InPlacePass):
             node.replace_input_with(index, dequantize.outputs[0])
         if is_output:
             _take_over_output(graph, value, dequantize.outputs[0])
-
-    def _is_written_quantized(self, value: ir.Value) -> bool:
-        """Whether only the quantized form of `value` exists once the runtime has fused."""
-        producer = value.producer()
-        if producer is not None and producer.op_type in _ACTIVATIONS:
-            producer = operand(producer, 0).producer()
-        return producer is not None and producer.op_type == "Conv" and producer.name in self._weights
-
-    def _reads_quantized(self, node: ir.Node, value: ir.Value, points: set[int]) -> bool:
-        if self._is_written_quantized(value) or node.name in self._weights:
-            return True
-        if node.op_type in _WEIGHTED:
-            return False
-        return id(_output_point(node)) in points or self._is_combined(value)
-
-    def _is_combined(self, value: ir.Value) -> bool:
-        """Whether an operator without weights wrote `value`: it runs on integers when all its readers do."""
-        producer = value.producer()
-        if producer is not None and producer.op_type in _ACTIVATIONS:
-            producer = operand(producer, 0).producer()
-        return producer is not None and producer.op_type not in _WEIGHTED
+        if self._scheme.saturates_like_clamp:
+            _absorb_clamp(graph, quantize)
 
 
-def _points_to_quantize(nodes: list[ir.Node]) -> list[ir.Value]:
-    """The tensors that get a pair, in graph order: inputs of 8-bit layers and outputs of 8-bit convolutions."""
-    points: dict[int, ir.Value] = {}
-    for node in nodes:
-        source = operand(node, 0)
-        points.setdefault(id(source), source)
-        if node.op_type == "Conv":
-            target = _output_point(node)
-            points.setdefault(id(target), target)
-    return list(points.values())
+def quantized_weight_names(node_name: str) -> tuple[str, str]:
+    """What the integer weight of an 8-bit operator and its dequantized form are called."""
+    stem = derived(node_name, "weight")
+    return f"{stem}_quantized", f"{stem}_dequantized"
 
 
-def _output_point(node: ir.Node) -> ir.Value:
-    """The operator's output, or that of the activation which alone reads it."""
-    output = node.outputs[0]
-    readers = list(output.consumers())
-    if len(readers) == 1 and not output.is_graph_output() and _clamps_only(readers[0]):
-        return readers[0].outputs[0]
-    return output
+def _absorb_clamp(graph: ir.Graph, quantize: ir.Node) -> None:
+    """Drop the Relu or Clip that only `quantize` reads: the integers' range lies within it, so they saturate alike.
 
-
-def _clamps_only(node: ir.Node) -> bool:
-    if node.op_type == "Relu":
-        return True
-    return node.op_type == "Clip" and all(v is None or v.const_value is not None for v in node.inputs[1:])
+    ONNX Runtime does the same for a Relu, but not for every Clip, and with a Clip in between the layer stays in float.
+    """
+    value = operand(quantize, 0)
+    clamp = value.producer()
+    if clamp is None or not is_absorbable(clamp) or len(value.uses()) > 1 or value.is_graph_output():
+        return
+    quantize.replace_input_with(0, operand(clamp, 0))
+    limits = [v for v in clamp.inputs[1:] if v is not None]
+    graph.remove(clamp, safe=True)
+    for limit in limits:
+        if not limit.uses() and not limit.is_graph_output() and limit.name is not None:
+            graph.initializers.pop(limit.name, None)
 
 
 def _dequantized_constant(
@@ -169,16 +166,17 @@ def _dequantized_constant(
     scale: NDArray[np.float32],
     axis: int,
 ) -> ir.Value:
-    name = f"{node.name}_{role}"
+    name = derived(node.name or "", role)
+    inputs: list[tuple[str, NDArray[Any]]] = [
+        ("quantized", integers),
+        ("scale", scale),
+        ("zero_point", np.zeros(scale.shape, integers.dtype)),
+    ]
     dequantize = ir.node(
         "DequantizeLinear",
-        [
-            add_initializer(graph, f"{name}_quantized", integers),
-            add_initializer(graph, f"{name}_scale", scale),
-            add_initializer(graph, f"{name}_zero_point", np.zeros(scale.shape, integers.dtype)),
-        ],
+        [add_initializer(graph, f"{name}_{part}", array) for part, array in inputs],
         attributes={"axis": axis},
-        name=f"{name}/dequantize",
+        name=f"{name}_dequantize",
     )
     dequantize.outputs[0].name = f"{name}_dequantized"
     graph.insert_before(node, dequantize)
@@ -188,5 +186,5 @@ def _dequantized_constant(
 def _take_over_output(graph: ir.Graph, value: ir.Value, replacement: ir.Value) -> None:
     """Let `replacement` be the graph output that `value` was, under its name."""
     position = next(i for i, output in enumerate(graph.outputs) if output is value)
-    replacement.name, value.name = value.name, f"{value.name}_float"
+    replacement.name, value.name = value.name, derived(value.name or "", "float")
     graph.outputs[position] = replacement

@@ -11,14 +11,22 @@ from numpy.typing import NDArray
 
 from compress.calibration import Calibration
 from compress.errors import PolicyError
-from compress.factorize import FactorizeLayers, Factors, first_name, first_weight, rank_of, second_weight
+from compress.factorize import (
+    FactorizeLayers,
+    Factors,
+    first_name,
+    first_weight,
+    inner_name,
+    rank_of,
+    second_weight,
+)
 from compress.graph import constant
 from compress.layers import Layer
 from compress.network import Network, serialize
 from compress.policy import LayerPolicy, Policy
-from compress.quantize import QuantizedWeight, QuantizeLayers
+from compress.quantize import QuantizeLayers
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
-from compress.scheme import QuantizationScheme, Range
+from compress.scheme import QuantizationScheme, QuantizedWeight, Range
 from compress.variants import VariantStore
 
 
@@ -78,6 +86,7 @@ class Compressor:
         self.rank_multiple = rank_multiple
         self._calibration = calibration
         self._store = VariantStore() if store is None else store
+        self._nodes = {node.name: node for node in network.model.graph}
 
     def build(self, policy: Policy) -> Candidate:
         """The candidate for `policy`: the same policy gives the same bytes, in any process.
@@ -140,8 +149,7 @@ class Compressor:
         return constant(self.network.model.graph.initializers[layer.weight_name])
 
     def _inner_tensor(self, layer: Layer) -> str:
-        node = next(node for node in self.network.model.graph if node.name == layer.node_name)
-        return f"{node.outputs[0].name}/inner"
+        return inner_name(self._nodes[layer.node_name].outputs[0].name or "")
 
     def _check(self, policy: Policy) -> None:
         names = {layer.name for layer in self.network.layers}

@@ -1,0 +1,54 @@
+"""Networks of the zoo, loaded and calibrated once for all tests of this folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.calibration import Calibration, calibrate
+from compress.network import Network, load_network
+from compress.runtime import open_session
+from compress.scheme import SCHEMES
+from compress.stitch import Compressor
+from tests.compress.zoo import TORCH_ZOO, ZOO, write
+from tests.compress.zoo.case import Case, TorchCase
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """A network of the zoo as the compressor sees it."""
+
+    case: Case | TorchCase
+    network: Network
+    calibration: Calibration
+    outputs: list[Any]
+
+    def compressor(self, scheme: str = "u8s8") -> Compressor:
+        return Compressor(self.network, self.calibration, SCHEMES[scheme])
+
+
+@pytest.fixture(scope="session")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Loaded]:
+    """Zoo name to its loaded network; each is loaded once."""
+    cache: dict[str, Loaded] = {}
+
+    def _load(name: str) -> Loaded:
+        if name not in cache:
+            cache[name] = _load_case({**ZOO, **TORCH_ZOO}[name](), tmp_path_factory.mktemp("zoo"))
+        return cache[name]
+
+    return _load
+
+
+def _load_case(case: Case | TorchCase, folder: Path) -> Loaded:
+    source = write(case, folder) if isinstance(case, Case) else case.module
+    network = load_network(source, case.example)
+    outputs = open_session(network.onnx_bytes).run(None, dict(case.example))
+    return Loaded(case=case, network=network, calibration=calibrate(network, [case.example]), outputs=outputs)
+
+
+@pytest.fixture(params=[*ZOO, *TORCH_ZOO])
+def loaded(request: pytest.FixtureRequest, load: Callable[[str], Loaded]) -> Loaded:
+    return load(request.param)
