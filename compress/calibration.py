@@ -1,7 +1,6 @@
-"""One pass of the FP32 network over the calibration data gathers what every candidate needs."""
+"""What every candidate needs to know of the calibration data, gathered once from the FP32 network."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,16 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.errors import CompressionError
-from compress.factorize import Factors, break_even_rank, decompose, first_weight
-from compress.graph import add_initializer, constant, derived, operand
+from compress.factorize import Factors, break_even_rank, decompose, decompose_responses, first_weight
+from compress.graph import constant, derived, operand
 from compress.layers import Layer
-from compress.network import Network, serialize
+from compress.network import Network
 from compress.placement import output_point, range_source
-from compress.runtime import open_session
+from compress.probe import Feeds, Probe, Reading
+from compress.responses import has_responses, read_responses, responses_of
 from compress.scheme import Range
 
-logger = logging.getLogger(__name__)
-
-Feeds = Mapping[str, NDArray[Any]]
+_FACTOR_PARTS = ("first", "second", "mean", "offset")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,140 +48,119 @@ class Calibration:
 
 def calibrate(
     network: Network,
-    batches: Iterable[Feeds],
+    batches: Sequence[Feeds],
     *,
     threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
-    """Run the FP32 network once over `batches` and record ranges.
+    """Run the FP32 network over `batches` twice: for ranges and responses, then for what lies between the factors.
 
     Args:
         network: The network.
         batches: Inputs by name, first axis the batch.
         threads: CPU threads to run on.
-        progress: Called with the number of samples done, after each batch.
+        progress: Called with the number of samples done, after each batch; counts to twice their number.
 
     Raises:
         CompressionError: There is no data, or the network's tensors are not finite on it.
     """
-    factors = _decompose_layers(network, threads)
-    probe = _Probe(network, factors)
-    session = open_session(probe.model_bytes, threads=threads) if probe.probed else None
-    lowest: list[NDArray[np.float32]] = []
-    highest: list[NDArray[np.float32]] = []
-    count = 0
-    for feeds in batches:
-        results = _run(session, probe.output_names, feeds) if session is not None else []
-        lows, highs = results[0::2], results[1::2]
-        lowest = [np.minimum(a, b) for a, b in zip(lowest, lows, strict=True)] if lowest else list(lows)
-        highest = [np.maximum(a, b) for a, b in zip(highest, highs, strict=True)] if highest else list(highs)
-        count += len(next(iter(feeds.values())))
+    nodes = {node.name: node for node in network.model.graph}
+    tensors = _quantizable_tensors(nodes[layer.node_name] for layer in network.layers)
+    readings = _first_probe(network, tensors).sweep(batches, threads=threads, progress=progress)
+    ranges = {name: _range(readings, name) for name in (value.name or "" for value in tensors)}
+    factors = _decompose_layers(network, readings, threads)
+    count = sum(len(next(iter(feeds.values()))) for feeds in batches)
+
+    def second_half(done: int) -> None:
         if progress is not None:
-            progress(count)
-    if count == 0:
-        raise CompressionError("calibration() gave no samples; it must yield at least one batch of inputs")
-    return _assemble(probe, factors, lowest, highest, count)
+            progress(count + done)
+
+    between = _second_probe(network, factors).sweep(batches, threads=threads, progress=second_half)
+    inner_ranges, scaled = {}, {}
+    for name, whole in factors.items():
+        low, high = _extremes(between, name)
+        scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.float32(1e-12)).astype(np.float32)
+        scaled[name], inner_ranges[name] = whole.scaled(scale), np.stack([low / scale, high / scale])
+    return Calibration(ranges=ranges, factors=scaled, inner_ranges=inner_ranges, sample_count=count)
 
 
-def _run(session: Any, output_names: list[str], feeds: Feeds) -> list[NDArray[np.float32]]:
-    try:
-        results: list[NDArray[np.float32]] = session.run(output_names, dict(feeds))
-    except Exception as error:  # onnxruntime's exceptions share no public base class
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CompressionError(f"the network does not run on the calibration data: {first_line}") from error
-    return results
+def _first_probe(network: Network, tensors: Iterable[ir.Value]) -> Probe:
+    """The ranges of what may be quantized, and the moments of what may be factorized."""
+    probe = Probe(network.model)
+    values = {value.name: value for value in probe.graph.inputs}
+    values |= {value.name: value for node in probe.graph for value in node.outputs}
+    nodes = {node.name: node for node in probe.graph}
+    for value in tensors:
+        probe.read_extremes(value.name or "", values[value.name])
+    for layer in filter(has_responses, network.layers):
+        read_responses(probe, nodes[layer.node_name], layer)
+    return probe
 
 
-def _decompose_layers(network: Network, threads: int) -> dict[str, Factors]:
+def _second_probe(network: Network, factors: Mapping[str, Factors]) -> Probe:
+    """The ranges of the channels between the factors."""
+    probe = Probe(network.model)
+    nodes = {node.name: node for node in probe.graph}
+    for layer in network.layers:
+        if layer.name in factors:
+            inner = _inner_tensor(probe, nodes[layer.node_name], layer, factors[layer.name])
+            probe.read_extremes(layer.name, inner, _all_but_channels(layer))
+    return probe
+
+
+def _inner_tensor(probe: Probe, node: ir.Node, layer: Layer, factors: Factors) -> ir.Value:
+    name = derived(layer.node_name, "probe")
+    weight = probe.constant(f"{name}_first", first_weight(layer, factors.first))
+    attributes = {key: a.value for key, a in node.attributes.items() if key not in ("alpha", "beta")}
+    inner = probe.apply(node.op_type, [operand(node, 0), weight], name, **attributes)
+    if layer.op_type == "Conv":
+        return inner
+    # A MatMul's input may have any number of axes; only the last one counts channels.
+    shape = probe.constant(f"{name}_shape", np.array([-1, len(factors.first)]))
+    return probe.apply("Reshape", [inner, shape], f"{name}_rows")
+
+
+def _decompose_layers(network: Network, readings: Mapping[Reading, NDArray[Any]], threads: int) -> dict[str, Factors]:
     from threadpoolctl import threadpool_limits
 
     # LAPACK's threads spin while they wait for one another: on a machine that is also doing other things, finding
     # eigenvectors takes thirty times as long with two threads as with one.
     with threadpool_limits(limits=threads):
         return {
-            layer.name: decompose(layer, constant(network.model.graph.initializers[layer.weight_name]))
-            for layer in network.layers
-            if break_even_rank(layer) > 1
+            layer.name: _decompose(network, layer, readings) for layer in network.layers if break_even_rank(layer) > 1
         }
 
 
-def _assemble(
-    probe: "_Probe",
-    factors: Mapping[str, Factors],
-    lowest: list[NDArray[np.float32]],
-    highest: list[NDArray[np.float32]],
-    count: int,
-) -> Calibration:
-    ranges: dict[str, Range] = {}
-    inner: dict[str, NDArray[np.float32]] = {}
-    scaled: dict[str, Factors] = {}
-    for (kind, name), low, high in zip(probe.probed, lowest, highest, strict=True):
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise CompressionError(
-                f"tensor {name!r} of the FP32 network is not finite on the calibration data; check calibration()"
-            )
-        if kind == "tensor":
-            ranges[name] = (float(low), float(high))
-        else:
-            scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.float32(1e-12)).astype(np.float32)
-            scaled[name] = factors[name].scaled(scale)
-            inner[name] = np.stack([low / scale, high / scale])
-    return Calibration(ranges=ranges, factors=scaled, inner_ranges=inner, sample_count=count)
+def _decompose(network: Network, layer: Layer, readings: Mapping[Reading, NDArray[Any]]) -> Factors:
+    weight = constant(network.model.graph.initializers[layer.weight_name])
+    if not has_responses(layer):
+        return decompose(layer, weight)
+    responses = responses_of(readings, layer)
+    nothing = np.zeros(layer.output_channels, np.float32)
+    if layer.op_type == "MatMul":
+        # It has no bias that could keep the mean: the mean counts as one more direction.
+        return decompose_responses(
+            layer, weight, nothing, mean=nothing.astype(np.float64), covariance=responses.second_moment
+        )
+    node = next(node for node in network.model.graph if node.name == layer.node_name)
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    return decompose_responses(
+        layer, weight, nothing if bias is None else constant(bias), mean=responses.mean, covariance=responses.covariance
+    )
 
 
-class _Probe:
-    """The FP32 network with a minimum and a maximum for every tensor that a candidate may quantize."""
+def _range(readings: Mapping[Reading, NDArray[Any]], name: str) -> Range:
+    low, high = _extremes(readings, name)
+    return float(low), float(high)
 
-    def __init__(self, network: Network, factors: Mapping[str, Factors]) -> None:
-        model = network.model.clone()
-        graph = model.graph
-        nodes = {node.name: node for node in graph}
-        self.probed: list[tuple[str, str]] = []
-        outputs: list[ir.Value] = []
-        for value in _quantizable_tensors(nodes[layer.node_name] for layer in network.layers):
-            self.probed.append(("tensor", value.name or ""))
-            outputs += self._extremes(graph, value, axes=None)
-        for layer in network.layers:
-            if layer.name in factors:
-                inner = self._inner_tensor(graph, nodes[layer.node_name], layer, factors[layer.name])
-                self.probed.append(("inner", layer.name))
-                outputs += self._extremes(graph, inner, axes=_all_but_channels(layer))
-        graph.outputs.clear()
-        graph.outputs.extend(outputs)
-        self.output_names = [value.name or "" for value in outputs]
-        self.model_bytes = serialize(model)
 
-    @staticmethod
-    def _inner_tensor(graph: ir.Graph, node: ir.Node, layer: Layer, factors: Factors) -> ir.Value:
-        weight = add_initializer(graph, derived(layer.node_name, "probe_first"), first_weight(layer, factors.first))
-        attributes = [a for name, a in node.attributes.items() if name not in ("alpha", "beta")]
-        inner = ir.Node("", node.op_type, [node.inputs[0], weight], attributes, name=derived(layer.node_name, "probe"))
-        inner.outputs[0].name = derived(layer.node_name, "probe_inner")
-        graph.append(inner)
-        if layer.op_type == "Conv":
-            return inner.outputs[0]
-        # A MatMul's input may have any number of axes; only the last one counts channels.
-        shape = add_initializer(graph, derived(layer.node_name, "probe_shape"), np.array([-1, len(factors.first)]))
-        rows = ir.node("Reshape", [inner.outputs[0], shape], name=derived(layer.node_name, "probe_rows"))
-        rows.outputs[0].name = derived(layer.node_name, "probe_inner_rows")
-        graph.append(rows)
-        return rows.outputs[0]
-
-    def _extremes(self, graph: ir.Graph, value: ir.Value, axes: tuple[int, ...] | None) -> list[ir.Value]:
-        results = []
-        for op_type in ("ReduceMin", "ReduceMax"):
-            inputs: list[ir.Value | None] = [value]
-            attributes: dict[str, Any] = {"keepdims": 0}
-            if axes is not None and graph.opset_imports[""] >= 18:
-                inputs.append(add_initializer(graph, derived(value.name or "", f"{op_type}_axes"), np.array(axes)))
-            elif axes is not None:
-                attributes["axes"] = axes
-            node = ir.node(op_type, inputs, attributes=attributes, name=derived(value.name or "", op_type))
-            node.outputs[0].name = derived(value.name or "", f"{op_type}_out")
-            node.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-            graph.append(node)
-            results.append(node.outputs[0])
-        return results
+def _extremes(readings: Mapping[Reading, NDArray[Any]], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    low, high = readings[Reading(name=name, statistic="min")], readings[Reading(name=name, statistic="max")]
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise CompressionError(
+            f"tensor {name!r} of the FP32 network is not finite on the calibration data; check calibration()"
+        )
+    return low, high
 
 
 def _all_but_channels(layer: Layer) -> tuple[int, ...]:
@@ -206,7 +183,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     for name, bounds in calibration.ranges.items():
         arrays[f"range/{name}"] = np.array(bounds, np.float64)
     for name, factors in calibration.factors.items():
-        arrays[f"first/{name}"], arrays[f"second/{name}"] = factors.first, factors.second
+        arrays |= {f"{part}/{name}": getattr(factors, part) for part in _FACTOR_PARTS}
         arrays[f"inner/{name}"] = calibration.inner_ranges[name]
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -220,7 +197,7 @@ def load_calibration(path: Path) -> Calibration:
         }
         return Calibration(
             ranges={n: (float(archive[f"range/{n}"][0]), float(archive[f"range/{n}"][1])) for n in names["range"]},
-            factors={n: Factors(first=archive[f"first/{n}"], second=archive[f"second/{n}"]) for n in names["first"]},
+            factors={n: Factors(**{part: archive[f"{part}/{n}"] for part in _FACTOR_PARTS}) for n in names["first"]},
             inner_ranges={n: archive[f"inner/{n}"] for n in names["first"]},
             sample_count=int(archive["sample_count"]),
         )

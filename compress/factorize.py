@@ -1,12 +1,14 @@
 """Low-rank factorization: one layer becomes two thinner ones.
 
-A layer's weight is read as a matrix M of shape (out, in × kernel) and approximated by its leading singular
-directions (Eckart & Young 1936; for convolutions the channel decomposition of Zhang et al. 2015, arXiv:1505.06798):
-the first factor maps the input to r channels with the layer's own kernel, the second mixes them pointwise.
+A layer's weight is read as a matrix M of shape (out, in × kernel). The first factor maps the input to r channels with
+the layer's own kernel, the second mixes them pointwise: the channel decomposition of Zhang et al. 2015
+(arXiv:1505.06798). Which r directions stay is decided by the layer's answers to real data, not by its weights alone:
+cutting every layer of a trained ResNet-14 to a quarter of its break-even rank costs 1 point that way, and nearly
+everything with the singular vectors of the weights (Eckart & Young 1936), which serve where there is no data.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -19,24 +21,49 @@ from compress.layers import Layer
 # Finding factors costs the cube of a layer's smaller side: seconds on one core at 2048, a minute at 4096.
 FACTORIZED_SIDE_LIMIT = 2048
 
+# Weight of the layer's own Gram matrix beside the covariance of its outputs.
+_UNSEEN_SHARE = 1e-3
+
 _SPATIAL_ATTRIBUTES = ("strides", "pads", "dilations", "auto_pad", "kernel_shape")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Factors:
-    """M ≈ second[:, :r] @ first[:r] for every r: ranks are nested, so one decomposition serves them all.
+    """A layer y = M x + bias as y ≈ second (first x) + mean + second offset, nested over ranks.
+
+    Cutting every array to its first r inner channels gives the approximation of rank r, so one decomposition serves
+    all ranks. `mean` and `offset` keep the outputs' mean exact at every rank; they are zero where the operator has no
+    place for a bias.
 
     Attributes:
-        first: Shape (K, in × kernel), strongest direction first.
+        first: Shape (K, in × kernel), the direction that matters most first.
         second: Shape (out, K).
+        mean: Shape (out,).
+        offset: Shape (K,).
     """
 
     first: NDArray[np.float32]
     second: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+    @property
+    def bias(self) -> NDArray[np.float32]:
+        """The bias of the second factor, shape (out,)."""
+        return self.mean + self.second @ self.offset
+
+    def cut(self, rank: int) -> "Factors":
+        """The approximation of that rank."""
+        return replace(self, first=self.first[:rank], second=self.second[:, :rank], offset=self.offset[:rank])
 
     def scaled(self, scale: NDArray[np.float32]) -> "Factors":
         """The same product with the inner channels divided by `scale`, shape (K,)."""
-        return Factors(first=self.first / scale[:, None], second=self.second * scale[None, :])
+        return replace(
+            self,
+            first=self.first / scale[:, None],
+            second=self.second * scale[None, :],
+            offset=self.offset / scale,
+        )
 
 
 def break_even_rank(layer: Layer) -> int:
@@ -65,7 +92,7 @@ def rank_of(layer: Layer, fraction: float, multiple: int) -> int | None:
 
 
 def decompose(layer: Layer, weight: NDArray[np.float32]) -> Factors:
-    """All factors up to the break-even rank, from the eigenvectors of the smaller Gram matrix."""
+    """Factors that keep most of the weight itself, from the eigenvectors of its smaller Gram matrix."""
     matrix = as_matrix(layer, weight).astype(np.float64)
     count = max(1, break_even_rank(layer))
     if matrix.shape[0] <= matrix.shape[1]:
@@ -74,7 +101,46 @@ def decompose(layer: Layer, weight: NDArray[np.float32]) -> Factors:
     else:
         right = _leading_eigenvectors(matrix.T @ matrix, count)
         first, second = right.T, matrix @ right
-    return Factors(first=first.astype(np.float32), second=second.astype(np.float32))
+    nothing = np.zeros(len(second))
+    return _factors(first, second, mean=nothing, offset=np.zeros(len(first)))
+
+
+def decompose_responses(
+    layer: Layer,
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    *,
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> Factors:
+    """Factors that keep most of what the layer answers to real data: principal components of its outputs.
+
+    Minimizes E‖y − ŷ‖² over all ŷ of the rank (Zhang et al. 2015, equation 3). A little of the weight's own Gram
+    matrix is mixed in, so that directions which the calibration data never excites are not dropped blindly.
+
+    Args:
+        layer: The layer.
+        weight: Its weight, as stored.
+        bias: Its bias, shape (out,); zeros where it has none.
+        mean: Mean output, shape (out,); zeros to leave the bias alone.
+        covariance: Second moment of the outputs around `mean`, shape (out, out).
+    """
+    matrix = as_matrix(layer, weight).astype(np.float64)
+    gram = matrix @ matrix.T
+    mixed = covariance + _UNSEEN_SHARE * gram * (np.trace(covariance) / max(np.trace(gram), np.finfo(np.float64).tiny))
+    directions = _leading_eigenvectors(mixed, max(1, break_even_rank(layer)))
+    return _factors(directions.T @ matrix, directions, mean=mean, offset=directions.T @ (bias - mean))
+
+
+def _factors(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, mean: NDArray[np.float64], offset: NDArray[np.float64]
+) -> Factors:
+    return Factors(
+        first=first.astype(np.float32),
+        second=second.astype(np.float32),
+        mean=mean.astype(np.float32),
+        offset=offset.astype(np.float32),
+    )
 
 
 def _leading_eigenvectors(gram: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -162,7 +228,17 @@ def _split(graph: ir.Graph, node: ir.Node, layer: Layer, factors: Factors) -> No
     graph.insert_before(node, inner)
     node.replace_input_with(0, inner.outputs[0])
     replace_constant(graph, node, 1, second)
+    if layer.op_type != "MatMul":
+        _swap_bias(graph, node, add_initializer(graph, factor_name(layer, "second_bias"), factors.bias))
     if layer.op_type == "Conv":
         for name in _SPATIAL_ATTRIBUTES:
             node.attributes.pop(name, None)
         node.attributes.add(ir.AttrInt64s("kernel_shape", [1] * (len(layer.weight_shape) - 2)))
+
+
+def _swap_bias(graph: ir.Graph, node: ir.Node, bias: ir.Value) -> None:
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        replace_constant(graph, node, 2, bias)
+        return
+    node.resize_inputs(3)
+    node.replace_input_with(2, bias)

@@ -48,7 +48,7 @@ def open_session(
     if optimized_path is not None:
         options.optimized_model_filepath = str(optimized_path)
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise CompressionError(f"ONNX Runtime does not load the network: {first_line}") from error

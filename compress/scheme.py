@@ -56,8 +56,8 @@ class QuantizationScheme:
         scale = max((high - low) / 255, _SMALLEST_SCALE)
         zero_point = int(np.clip(round(-low / scale), 0, 255))
         if bounds[0] <= 0.0 <= bounds[1]:
-            for steps, limit in ((zero_point, -bounds[0]), (255 - zero_point, bounds[1])):
-                scale = min(scale, limit / steps) if steps else scale
+            nearest = {int(np.clip(rounded(-low / scale), 0, 255)) for rounded in (math.floor, math.ceil)}
+            scale, zero_point = max((_within(scale, zero, bounds), zero) for zero in nearest)
         single = np.float32(scale)
         return (np.nextafter(single, np.float32(0)) if float(single) > scale else single), np.uint8(zero_point)
 
@@ -92,6 +92,13 @@ class QuantizationScheme:
         scale = (np.float64(input_scale) * weight_scale).astype(np.float32)
         rounded = np.rint(bias.astype(np.float64) / scale)
         return np.clip(rounded, -_INT32_LIMIT, _INT32_LIMIT).astype(np.int32), scale
+
+
+def _within(scale: float, zero_point: int, bounds: Range) -> float:
+    """The largest scale up to `scale` with which 8 unsigned bits around `zero_point` stay within `bounds`."""
+    for steps, limit in ((zero_point, -bounds[0]), (255 - zero_point, bounds[1])):
+        scale = min(scale, limit / steps) if steps else scale
+    return scale
 
 
 def _with_zero(value_range: Range, bounds: Range) -> Range:

@@ -125,8 +125,7 @@ class Compressor:
         return serialize(ir.passes.functionalize(ir.passes.Sequential(*passes))(self.network.model).model)
 
     def _factors(self, layer: Layer, rank: int) -> Factors:
-        whole = self._calibration.factors[layer.name]
-        return Factors(first=whole.first[:rank], second=whole.second[:, :rank])
+        return self._calibration.factors[layer.name].cut(rank)
 
     def _quantized(self, layer: Layer, rank: int | None, scheme: QuantizationScheme) -> dict[str, QuantizedWeight]:
         """Operator name to integer weight, for the one or two operators that the layer has become."""

@@ -51,7 +51,6 @@ def prepare(
         RunFolderError: The folder belongs to another run.
     """
     with stages.stage("export"):
-        listener(Progress(stage="export", done=0, total=1))
         network = _read_network(workload, folder)
         listener(Progress(stage="export", done=1, total=1))
     with stages.stage("calibration"):
@@ -77,7 +76,7 @@ def _read_calibration(
 ) -> Calibration:
     if folder.calibration_path.is_file():
         return load_calibration(folder.calibration_path)
-    total = sum(len(next(iter(feeds.values()))) for feeds in workload.calibration)
+    total = 2 * sum(len(next(iter(feeds.values()))) for feeds in workload.calibration)
 
     def tick(done: int) -> None:
         listener(Progress(stage="calibration", done=done, total=total))

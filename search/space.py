@@ -11,7 +11,7 @@ from compress.policy import INT8, UNTOUCHED, LayerPolicy, Policy
 if TYPE_CHECKING:
     import optuna
 
-RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.25)
+RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.125)
 _BY_BITS = {32: UNTOUCHED, 8: INT8}
 
 
@@ -52,6 +52,14 @@ class SearchSpace:
         for knob in self.knobs:
             count *= len(knob.choices)
         return count
+
+    def params(self, position: int) -> dict[str, float]:
+        """The parameters at `position` in the enumeration of all policies; position 0 leaves every layer alone."""
+        params = {}
+        for knob in self.knobs:
+            position, choice = divmod(position, len(knob.choices))
+            params[knob.name] = knob.choices[choice]
+        return params
 
     def suggest(self, trial: "optuna.Trial") -> Policy:
         """Let the study's sampler choose a setting for every knob."""

@@ -30,10 +30,19 @@ def _weight(loaded: Loaded, layer: Layer) -> np.ndarray:
     return constant(loaded.network.model.graph.initializers[layer.weight_name])
 
 
+def _bias(loaded: Loaded, layer: Layer) -> np.ndarray:
+    node = next(node for node in loaded.network.model.graph if node.name == layer.node_name)
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        return np.zeros(layer.output_channels, np.float32)
+    return constant(node.inputs[2])
+
+
 def _whole(loaded: Loaded, layer: Layer) -> Factors:
     """Factors of full rank: of the singular value decomposition itself, for the break-even rank cuts some off."""
     left, values, right = np.linalg.svd(as_matrix(layer, _weight(loaded, layer)), full_matrices=False)
-    return Factors(first=values[:, None] * right, second=left)
+    return Factors(
+        first=values[:, None] * right, second=left, mean=_bias(loaded, layer), offset=np.zeros(len(right), np.float32)
+    )
 
 
 @pytest.mark.parametrize("name", _SPELLINGS)
@@ -93,7 +102,9 @@ def test_layers_too_large_to_decompose_are_offered_no_rank() -> None:
 def test_layers_that_do_not_fit_are_refused(load: Callable[[str], Loaded]) -> None:
     loaded = load("grouped")
     layer = loaded.network.layers[0]
-    factors = Factors(first=np.ones((1, 18), np.float32), second=np.ones((8, 1), np.float32))
+    nothing = np.zeros(1, np.float32)
+    first, second = np.ones((1, 18), np.float32), np.ones((8, 1), np.float32)
+    factors = Factors(first=first, second=second, mean=nothing, offset=nothing)
     for wrong, message in ((layer, "has no low-rank factors"), (replace(layer, node_name="x"), "no operator 'x'")):
         with pytest.raises(PolicyError, match=message):
             FactorizeLayers({wrong: factors}).requires(loaded.network.model)
