@@ -54,10 +54,12 @@ class QuantizationScheme:
         if self.activation_dtype is np.int8:
             return np.float32(max(-low, high, _SMALLEST_SCALE * 127) / 127), np.int8(0)
         scale = max((high - low) / 255, _SMALLEST_SCALE)
-        zero_point = int(np.clip(round(-low / scale), 0, 255))
+        exact = -low / scale
+        zero_point = int(np.clip(round(exact), 0, 255))
         if bounds[0] <= 0.0 <= bounds[1]:
-            nearest = {int(np.clip(rounded(-low / scale), 0, 255)) for rounded in (math.floor, math.ceil)}
-            scale, zero_point = max((_within(scale, zero, bounds), zero) for zero in nearest)
+            candidates = {int(np.clip(rounded(exact), 0, 255)) for rounded in (math.floor, math.ceil)}
+            zero_point = max(candidates, key=lambda zero: (_within(scale, zero, bounds), -abs(zero - exact)))
+            scale = _within(scale, zero_point, bounds)
         single = np.float32(scale)
         return (np.nextafter(single, np.float32(0)) if float(single) > scale else single), np.uint8(zero_point)
 

@@ -11,6 +11,9 @@ from typing import Any
 
 FORMAT_VERSION = 1
 
+PARTIAL_SUFFIX = ".partial"
+"""Ends the name of what is still being written; it begins with a dot. A killed process leaves such things behind."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BundleContent:
@@ -32,7 +35,7 @@ class BundleContent:
 def write_bundle(folder: Path, content: BundleContent) -> None:
     """Write `model.onnx`, `policy.json` and `manifest.json` into `folder`: all of them or none.
 
-    An existing folder is replaced.
+    An existing folder is replaced by renaming: at no moment does it hold files of both.
 
     Raises:
         OSError: The files cannot be written; nothing half written is left.
@@ -48,14 +51,27 @@ def write_bundle(folder: Path, content: BundleContent) -> None:
     }
     files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
     try:
         for name, data in files.items():
             (temporary / name).write_bytes(data)
         temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        if folder.is_dir():
+            _replace(temporary, folder)
+        else:
+            temporary.replace(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put the folder `new` where `old` is; a folder that is not empty cannot be renamed over, so `old` steps aside."""
+    aside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=PARTIAL_SUFFIX))
+    old.replace(aside)
+    try:
+        new.replace(old)
+    except BaseException:
+        aside.replace(old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

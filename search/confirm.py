@@ -6,7 +6,6 @@ machine falls on all of them alike.
 """
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -19,8 +18,6 @@ from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 from search.progress import Listener, Progress
 from search.run_folder import RunFolder
 from workloads import WorkloadError
-
-logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 PASSES = 2
@@ -81,25 +78,36 @@ def confirm(
         evaluator: On the part of the validation data that the search never saw.
         folder: Confirmations are kept here, so that a resumed run does not repeat them.
         reference_ms: FP32's latency that ratios are multiplied with.
-        listener: Told after every candidate of every pass.
+        listener: Told after every candidate of every pass, and why one is not confirmed.
     """
     known = read_confirmations(folder)
-    wanted = [point for point in nominate(points) if point.digest not in known]
+    wanted = unconfirmed(points, folder)
     measured: dict[str, list[Measurement]] = {point.digest: [] for point in wanted}
     total = len(wanted) * PASSES
     for step in range(total):
         point = wanted[step % len(wanted)]
-        listener(Progress(stage="confirmation", done=step, total=total))
+        note = ""
         if len(measured[point.digest]) == step // len(wanted):
-            _measure(point, policies[point.digest], evaluator, measured[point.digest], listener)
+            note = _measure(point, policies[point.digest], evaluator, measured[point.digest])
+        listener(Progress(stage="confirmation", done=step + 1, total=total, note=note))
     for point in wanted:
         if len(measured[point.digest]) == PASSES:
-            found = _conclude(point, policies[point.digest], evaluator, measured[point.digest], reference_ms)
-            if found is not None:
-                known[point.digest] = found
+            try:
+                known[point.digest] = _conclude(
+                    point, policies[point.digest], evaluator, measured[point.digest], reference_ms
+                )
+            except (CompressionError, MeasurementError, WorkloadError) as error:
+                note = _not_confirmed(point, error)
+                listener(Progress(stage="confirmation", done=total, total=total, note=note))
+            else:
                 write_confirmations(folder, known)
-    listener(Progress(stage="confirmation", done=total, total=total))
     return [confirmed(point, known[point.digest]) if point.digest in known else point for point in points]
+
+
+def unconfirmed(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPoint]:
+    """The nominees that have no confirmed figures yet."""
+    known = read_confirmations(folder)
+    return [point for point in nominate(points) if point.digest not in known]
 
 
 def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
@@ -113,28 +121,31 @@ def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
     )
 
 
-def _measure(
-    point: TrialPoint, policy: Policy, evaluator: Evaluator, measured: list[Measurement], listener: Listener
-) -> None:
+def _measure(point: TrialPoint, policy: Policy, evaluator: Evaluator, measured: list[Measurement]) -> str:
+    """Add a measurement to `measured`; where that fails, say so."""
     try:
         measured.append(evaluator.measure_afresh(evaluator.build(policy)))
     except MeasurementError as error:
-        listener(Progress(stage="confirmation", done=0, total=None, note=f"#{point.number} not confirmed: {error}"))
+        return _not_confirmed(point, error)
+    return ""
+
+
+def _not_confirmed(point: TrialPoint, error: Exception) -> str:
+    return f"#{point.number} is not confirmed: {error}"
 
 
 def _conclude(
     point: TrialPoint, policy: Policy, evaluator: Evaluator, measurements: list[Measurement], reference_ms: float
-) -> Confirmation | None:
-    """The confirmed figures, or None (logged) where they cannot be relied on."""
+) -> Confirmation:
+    """The confirmed figures.
+
+    Raises:
+        CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
+    """
     measurement = combine(measurements)
     if measurement.grade == "unreliable":
-        logger.warning("trial %d not confirmed: %s", point.number, measurement.reason)
-        return None
-    try:
-        accuracy, drop = evaluator.validate(evaluator.build(policy))
-    except (CompressionError, WorkloadError) as error:
-        logger.warning("trial %d not confirmed: %s", point.number, error)
-        return None
+        raise MeasurementError(f"latency is unreliable: {measurement.reason}")
+    accuracy, drop = evaluator.validate(evaluator.build(policy))
     return Confirmation(
         digest=point.digest,
         latency_ms=measurement.ratio * reference_ms,
@@ -151,10 +162,8 @@ def _conclude(
 
 def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:
     """Confirmations by candidate digest; empty before there are any."""
-    if not folder.confirmations_path.is_file():
-        return {}
-    document = json.loads(folder.confirmations_path.read_text())
-    return {entry["digest"]: Confirmation(**entry) for entry in document["confirmations"]}
+    entries = folder.read_json(folder.confirmations_path).get("confirmations", [])
+    return {entry["digest"]: Confirmation(**entry) for entry in entries}
 
 
 def write_confirmations(folder: RunFolder, confirmations: Mapping[str, Confirmation]) -> None:

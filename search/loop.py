@@ -1,6 +1,5 @@
 """The overnight loop: ask, evaluate, tell, until the trials or the time are used up."""
 
-import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -13,18 +12,17 @@ from latency import MeasurementError
 from search import pareto
 from search.errors import SearchError
 from search.evaluate import Evaluator
+from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_MS
 from search.space import SearchSpace
 from search.stages import StageClock
-from search.study import Seen, ask_unseen, finished_count, mark_interrupted, tell_duplicate
-from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome, outcomes_of
+from search.study import Planned, Seen, ask_unseen, kept_attributes, mark_interrupted, tell_duplicate
+from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome, count_finished, outcomes_of
 from workloads import WorkloadError
 
 if TYPE_CHECKING:
     import optuna
-
-logger = logging.getLogger(__name__)
 
 _FAILURES_IN_A_ROW = 10
 
@@ -79,39 +77,48 @@ class SearchLoop:
         Raises:
             SearchError: FP32 itself fails, or trials fail one after another.
         """
-        self._outcomes = outcomes_of(self.study.get_trials(deepcopy=False))
-        self._finished = finished_count(self.study)
+        trials = self.study.get_trials(deepcopy=False)
+        self._outcomes = outcomes_of(trials)
+        self._finished = count_finished(trials)
         while not self._is_over():
             with self.stages.stage("sampler"):
                 asked = ask_unseen(self.study, self.space, self.seen, self.seed)
             if asked is None:
                 self._report("every policy of the space has been tried")
                 return
-            started = self.clock()
-            self._run_trial(*asked)
-            self._trial_seconds.append(self.clock() - started)
-            self._report("")
+            started, finished = self.clock(), self._finished
+            note = self._run_trial(*asked)
+            if self._finished > finished:
+                self._trial_seconds.append(self.clock() - started)
+            if self._finished > finished or note:
+                self._report(note)
+            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+                raise SearchError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
 
     def _is_over(self) -> bool:
         if self.budget.trials is not None and self._finished >= self.budget.trials:
             return True
-        if self.budget.deadline_s is None:
+        if self.budget.deadline_s is None or not self._outcomes:  # without FP32's figures there is nothing to report
             return False
         typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
         needed_s = typical_s + self.confirmation_s(len(self._front()), typical_s)
         return self.clock() + needed_s >= self.budget.deadline_s
 
-    def _run_trial(self, trial: "optuna.Trial", policy: Policy) -> None:
+    def _run_trial(self, trial: "optuna.Trial", policy: Policy) -> str:
+        """Run a trial and say what is worth a line about it."""
         try:
             outcome = self._evaluate(trial, policy)
         except (CompressionError, WorkloadError, MeasurementError) as error:
-            self._fail(trial, policy, str(error))
-            return
+            return self._fail(trial, policy, str(error))
         except BaseException:
             mark_interrupted(self.study, trial.number)
             raise
-        if outcome is not None:
-            self._complete(trial, policy, outcome)
+        if outcome is None:
+            return ""
+        if outcome.grade == "unreliable":
+            return self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
+        self._complete(trial, policy, outcome)
+        return ""
 
     def _evaluate(self, trial: "optuna.Trial", policy: Policy) -> Outcome | None:
         """The outcome, or None when the policy leads to a candidate that is known already."""
@@ -124,12 +131,9 @@ class SearchLoop:
         return self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS))
 
     def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome) -> None:
-        if outcome.grade == "unreliable":
-            self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
-            return
         with self.stages.stage("storage"):
             if FP32_MS not in self.study.user_attrs:
-                self.study.set_user_attr(FP32_MS, outcome.latency_ms)
+                self.study.set_user_attr(FP32_MS, outcome.latency_ms / outcome.latency_ratio)
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
         self.seen.add(policy, outcome.digest)
@@ -137,31 +141,29 @@ class SearchLoop:
         self._finished += 1
         self._failures_in_a_row = 0
 
-    def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> None:
-        """Try once more at once-later; the second time it is a failure."""
+    def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
+        """Try once more after what is planned; the second time it is a failure."""
         import optuna
 
         if trial.user_attrs.get(POSTPONED):
-            self._fail(trial, policy, reason)
-            return
+            return self._fail(trial, policy, reason)
         trial.set_user_attr(POSTPONED, reason)
-        attributes = {POSTPONED: reason, LABEL: trial.user_attrs.get(LABEL, "")}
-        self.study.enqueue_trial(trial.params, user_attrs=attributes)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self.seen.planned.append(Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs)))
+        return f"#{trial.number} will be tried again: {reason}"
 
-    def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> None:
+    def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
         import optuna
 
-        logger.warning("trial %d failed: %s", trial.number, reason)
+        if trial.user_attrs.get(LABEL) == FP32_LABEL:
+            mark_interrupted(self.study, trial.number)  # not counted: the next session must try it again
+            raise SearchError(f"the FP32 network itself cannot be evaluated: {reason}")
         trial.set_user_attr(REASON, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         self.seen.add(policy, "")
         self._finished += 1
         self._failures_in_a_row += 1
-        if FP32_MS not in self.study.user_attrs:
-            raise SearchError(f"the FP32 network itself cannot be evaluated: {reason}")
-        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
-            raise SearchError(f"{_FAILURES_IN_A_ROW} trials failed one after another, the last because {reason}")
+        return f"#{trial.number} failed: {reason}"
 
     def _front(self) -> list[int]:
         return pareto.front([(outcome.latency_ratio, outcome.metric) for outcome in self._outcomes])

@@ -1,6 +1,5 @@
 """What a run found: read back from its folder at any time, and written as tables, plot and page."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,13 +67,13 @@ def read_result(path: Path) -> RunResult:
     study = load_study(folder.study_path)
     trials = study.get_trials(deepcopy=False)
     confirmations = read_confirmations(folder)
-    if FP32_MS not in study.user_attrs:
-        raise RunFolderError(f"the run in {str(path)!r} has no finished trial yet; run its search command again")
     searched = read_points(trials, study.user_attrs.get(LAYERS, []))
+    fp32_metric = next((point.metric for point in searched if point.label == FP32_LABEL), None)
+    if fp32_metric is None:
+        raise RunFolderError(f"the run in {str(path)!r} has no figures of FP32 yet; run its search command again")
     points = [
         confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
     ]
-    fp32_metric = next(point.metric for point in searched if point.label == FP32_LABEL)
     facts = _read_facts(folder, config, points, fp32_ms=study.user_attrs[FP32_MS], fp32_metric=fp32_metric)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
 
@@ -105,8 +104,8 @@ def _read_facts(
     from search.report.facts import ReportFacts
 
     workload = config["workload"]
-    environment = _read_json(folder.environment_path)
-    seconds = _read_json(folder.timings_path).get("seconds", {})
+    environment = folder.read_json(folder.environment_path)
+    seconds = folder.read_json(folder.timings_path).get("seconds", {})
     fp32 = next(point for point in points if point.label == FP32_LABEL)
     return ReportFacts(
         workload_name=workload["name"],
@@ -126,7 +125,3 @@ def _read_facts(
         wall_seconds=sum(seconds.values()),
         paretune_version=version("paretune"),
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}

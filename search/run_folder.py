@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import json
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,12 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deploy.bundle import PARTIAL_SUFFIX
 from search.errors import RunFolderError
 
 FORMAT_VERSION = 1
 
 # What a run is: a folder with other values here holds another run.
 _IDENTITY = (("workload", "digest"), ("target", "profile"))
+_CONFIG_KEYS = {
+    "workload": ("name", "digest", "metric", "samples_search", "samples_confirmation"),
+    "target": ("name", "profile"),
+}
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -88,7 +95,7 @@ class RunFolder:
         data = content.encode() if isinstance(content, str) else content
         with disk_errors(self.path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -111,17 +118,34 @@ class RunFolder:
         try:
             config = tomllib.loads(self.config_path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"{str(self.config_path)!r} is damaged: {error}; use another --out") from error
+            raise _damaged(self.config_path, str(error)) from error
         version = config.get("format_version")
-        if not isinstance(version, int) or version > FORMAT_VERSION:
+        if isinstance(version, int) and version > FORMAT_VERSION:
             raise RunFolderError(
-                f"{str(self.path)!r} has format_version {version!r}, this paretune reads up to {FORMAT_VERSION}; "
+                f"{str(self.path)!r} has format_version {version}, this paretune reads up to {FORMAT_VERSION}; "
                 "upgrade paretune or use another --out"
             )
+        _require_complete(self.config_path, config)
         return config
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """A JSON file of this folder; empty where there is none.
+
+        Raises:
+            RunFolderError: It is damaged.
+        """
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise _damaged(path, str(error)) from error
 
     def adopt(self, config: Mapping[str, Any]) -> None:
         """Begin a run with `config`, or make sure that the one here is the same; it keeps its `started_at`.
+
+        A run that never came to its first trial holds nothing to keep: it is begun anew, so that a workload that
+        failed can be corrected and tried again.
 
         Raises:
             RunFolderError: The folder holds another run (it is left untouched), or something that is no run at all.
@@ -129,10 +153,14 @@ class RunFolder:
         import tomli_w
 
         merged = {"format_version": FORMAT_VERSION, **config}
-        if self.exists:
+        if self.exists and self.study_path.exists():
             found = self.read_config()
             self._require_same(found, config)
             merged["started_at"] = found["started_at"]
+        elif self.exists:
+            self.read_config()
+            self.network_path.unlink(missing_ok=True)
+            self.calibration_path.unlink(missing_ok=True)
         elif self.study_path.exists():
             raise RunFolderError(f"{str(self.path)!r} holds a study but no run.toml; use another --out")
         self.write(self.config_path, tomli_w.dumps(merged))
@@ -153,18 +181,34 @@ class RunFolder:
         """Own the folder: a second search on it is refused while the first lives, however the first ends.
 
         Raises:
-            RunFolderError: Another process owns it.
+            RunFolderError: Another process owns it, or no files can be made in it.
         """
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        try:
+            with disk_errors(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot use {str(self.path)!r} as a run's folder: {error.strerror}; use another --out"
+            ) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunFolderError(
                     f"another search is working in {str(self.path)!r}; wait for it or use another --out"
                 ) from error
+            self._remove_partial()
             yield
+
+    def _remove_partial(self) -> None:
+        """Clear away what a killed process had not finished writing."""
+        for folder in (self.path, self.path / "candidates"):
+            for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
 @contextmanager
@@ -182,10 +226,29 @@ def disk_errors(folder: Path) -> Iterator[None]:
         raise _full(folder, os.strerror(error.errno or 0)) from error
     except Exception as error:
         # SQLite reports a full disk as text, wrapped by SQLAlchemy and by Optuna.
-        texts = f"{error} {error.__cause__} {error.__context__}"
-        if "disk is full" not in texts and "disk I/O error" not in texts:
+        if not any(text in str(each) for each in _chain(error) for text in ("disk is full", "disk I/O error")):
             raise
         raise _full(folder, "database or disk is full") from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _require_complete(path: Path, config: Mapping[str, Any]) -> None:
+    missing = [key for key in ("format_version", "started_at", *_CONFIG_KEYS) if key not in config]
+    for section, keys in _CONFIG_KEYS.items():
+        table = config.get(section)
+        if section not in missing:
+            missing += [f"{section}.{key}" for key in keys if not isinstance(table, dict) or key not in table]
+    if missing:
+        raise _damaged(path, f"it lacks {missing[0]}")
+
+
+def _damaged(path: Path, reason: str) -> RunFolderError:
+    return RunFolderError(f"{str(path)!r} is damaged: {reason}; use another --out")
 
 
 def _full(folder: Path, reason: str) -> RunFolderError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwprofiles import HardwareProfile, detect_machine
 from latency import MeasurementLog, Meter
 from search.candidates import write_candidates
-from search.confirm import ENOUGH_POINTS, PASSES, confirm
+from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
 from search.evaluate import Evaluator, validate_fp32
 from search.loop import Budget, SearchLoop
 from search.prepare import Prepared, prepare
@@ -21,8 +21,8 @@ from search.progress import Listener, Progress
 from search.results import FP32_MS, LAYERS, RunResult, read_result, write_results
 from search.run_folder import RunFolder
 from search.stages import StageClock
-from search.study import open_study, resume
-from search.trials import policies_by_digest, read_points
+from search.study import load_study, open_study, resume
+from search.trials import count_finished, outcomes_of, policies_by_digest, read_points
 from workloads import Samples, Workload
 
 if TYPE_CHECKING:
@@ -64,16 +64,23 @@ class Session:
             prepared = prepare(
                 self.workload, self.profile, self.folder, threads=threads, stages=self.stages, listener=self.listener
             )
-            with self.stages.stage("storage"):
-                study = open_study(self.folder.study_path, self.sampler, self.seed)
-                study.set_user_attr(LAYERS, list(prepared.space.layers))
-            self._use_target(prepared, study, budget, threads)
+            if not self._is_done(prepared, budget):
+                self._use_target(prepared, budget, threads)
             timings.keep()
-            return self._report(prepared, study)
+            return self._report(prepared)
         finally:
             timings.keep()
 
-    def _use_target(self, prepared: Prepared, study: "optuna.Study", budget: Budget, threads: int) -> None:
+    def _is_done(self, prepared: Prepared, budget: Budget) -> bool:
+        """Whether earlier sessions have left nothing to search and nothing to confirm."""
+        if budget.trials is None or not self.folder.study_path.is_file():
+            return False
+        trials = load_study(self.folder.study_path).get_trials(deepcopy=False)
+        if count_finished(trials) < budget.trials or not outcomes_of(trials):
+            return False
+        return not unconfirmed(read_points(trials, prepared.space.layers), self.folder)
+
+    def _use_target(self, prepared: Prepared, budget: Budget, threads: int) -> None:
         """Search, then confirm: all that needs the target's workers."""
         network = prepared.network.onnx_bytes
         feeds = timed_feeds(self.workload, self.profile.engine.batch_size)
@@ -89,8 +96,16 @@ class Session:
                 )
 
             self.listener(Progress(stage="baseline", done=0, total=1))
-            self._search(prepared, study, budget, evaluator_on(self.workload.search_part))
-            self._confirm(prepared, study, evaluator_on(self.workload.confirmation_part))
+            evaluator = evaluator_on(self.workload.search_part)
+            study = self._open_study(prepared)
+            self._search(prepared, study, budget, evaluator)
+            self._confirm(prepared, study, evaluator_on)
+
+    def _open_study(self, prepared: Prepared) -> "optuna.Study":
+        with self.stages.stage("storage"):
+            study = open_study(self.folder.study_path, self.sampler, self.seed)
+            study.set_user_attr(LAYERS, list(prepared.space.layers))
+        return study
 
     def _search(self, prepared: Prepared, study: "optuna.Study", budget: Budget, evaluator: Evaluator) -> None:
         with self.stages.stage("storage"):
@@ -107,12 +122,16 @@ class Session:
             listener=self.listener,
         ).run()
 
-    def _confirm(self, prepared: Prepared, study: "optuna.Study", evaluator: Evaluator) -> None:
+    def _confirm(self, prepared: Prepared, study: "optuna.Study", evaluator_on: Callable[[Samples], Evaluator]) -> None:
         trials = study.get_trials(deepcopy=False)
+        points = read_points(trials, prepared.space.layers)
+        if not unconfirmed(points, self.folder):
+            return
+        self.listener(Progress(stage="confirmation", done=0, total=None))
         confirm(
-            read_points(trials, prepared.space.layers),
+            points,
             policies_by_digest(trials, prepared.space.layers),
-            evaluator,
+            evaluator_on(self.workload.confirmation_part),
             self.folder,
             study.user_attrs[FP32_MS],
             self.listener,
@@ -151,11 +170,12 @@ class Session:
         }
         self.folder.write(self.folder.environment_path, json.dumps(document, indent=1))
 
-    def _report(self, prepared: Prepared, study: "optuna.Study") -> RunResult:
+    def _report(self, prepared: Prepared) -> RunResult:
         self.listener(Progress(stage="report", done=0, total=1))
         with self.stages.stage("report"):
             result = read_result(self.folder.path)
-            policies = policies_by_digest(study.get_trials(deepcopy=False), prepared.space.layers)
+            trials = load_study(self.folder.study_path).get_trials(deepcopy=False)
+            policies = policies_by_digest(trials, prepared.space.layers)
             write_candidates(self.folder, prepared.compressor, policies, result)
             write_results(self.folder, result)
         self.listener(Progress(stage="report", done=1, total=1))
@@ -178,8 +198,7 @@ class Timings:
         self._stages = stages
         self._clock = clock
         self._started_s = clock() - sum(stages.seconds.values())
-        path = folder.timings_path
-        self._earlier: dict[str, float] = json.loads(path.read_text())["seconds"] if path.is_file() else {}
+        self._earlier: dict[str, float] = folder.read_json(folder.timings_path).get("seconds", {})
 
     def keep(self) -> None:
         """Write the seconds so far; what no stage accounts for is `other`."""

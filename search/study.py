@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from compress.policy import Policy
 from search.errors import RunFolderError
 from search.samplers import make_sampler
 from search.space import SearchSpace
-from search.trials import DUPLICATE_OF, INTERRUPTED, LABEL, count_finished, is_finished
+from search.trials import DUPLICATE_OF, INTERRUPTED, LABEL, OUTCOME, POSTPONED, REASON, Outcome, is_finished
 
 if TYPE_CHECKING:
     import optuna
@@ -21,7 +22,6 @@ METRIC_NAMES = ("latency_ms", "metric")
 
 # After this many repeats in a row the sampler has nothing new to say: an unseen policy is drawn at random.
 _REPEATS_BEFORE_RANDOM = 20
-_RANDOM_DRAWS = 10_000
 
 
 def open_study(path: Path, sampler: str, seed: int) -> "optuna.Study":
@@ -58,13 +58,21 @@ def load_study(path: Path) -> "optuna.Study":
 
     if not path.is_file():
         raise RunFolderError(f"no study at {str(path)!r}; run the search command first")
-    return optuna.load_study(study_name=STUDY_NAME, storage=open_storage(path))
+    try:
+        return optuna.load_study(study_name=STUDY_NAME, storage=open_storage(path))
+    except KeyError as error:  # a process was killed between making the file and making the study
+        raise RunFolderError(f"the study at {str(path)!r} is empty; run its search command again") from error
 
 
 def open_storage(path: Path) -> "optuna.storages.RDBStorage":
-    """The SQLite storage in `path`, in write-ahead mode: a killed process loses nothing and a commit is cheap."""
+    """The SQLite storage in `path`, in write-ahead mode: a killed process loses nothing and a commit is cheap.
+
+    Raises:
+        RunFolderError: The file is no database, or a damaged one.
+    """
     import optuna
     from sqlalchemy import event
+    from sqlalchemy.exc import DatabaseError, OperationalError
 
     def configure(connection: object, _: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]  # a DB-API connection
@@ -73,17 +81,37 @@ def open_storage(path: Path) -> "optuna.storages.RDBStorage":
         cursor.close()
 
     timeout = {"connect_args": {"timeout": 60}}
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=timeout)
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=timeout)
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):  # the disk's fault, not the file's
+            raise
+        raise RunFolderError(f"{str(path)!r} is damaged: {error.orig}; use another --out") from error
     event.listen(storage.engine, "connect", configure)
     storage.engine.dispose()
     return storage
 
 
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """Parameters to try before the sampler is asked, and the user attributes that their trial starts with."""
+
+    params: Mapping[str, float]
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass(kw_only=True)
 class Seen:
-    """What the study knows already: policies by their digest, and the candidates that they became."""
+    """What the study knows already, and what it owes.
+
+    Attributes:
+        candidates: Policy digest to the digest of the candidate that it became, empty when it failed.
+        planned: What to try next. It is kept here and not in Optuna's own queue, which only grows at its end: after
+            an interruption the first thing to try must be first again.
+    """
 
     candidates: dict[str, str] = field(default_factory=dict)
+    planned: deque[Planned] = field(default_factory=deque)
 
     def add(self, policy: Policy, digest: str) -> None:
         """Remember that `policy` became the candidate `digest` (empty when it failed)."""
@@ -94,32 +122,55 @@ class Seen:
 
 
 def resume(study: "optuna.Study", space: SearchSpace) -> Seen:
-    """Put the study right after a crash and make sure that it starts with the space's starting points.
+    """Put the study right after a crash and plan what comes before the sampler's own proposals.
 
-    Trials that a killed process left running are marked failed and their policies asked for again, first thing.
+    That is the space's starting points as far as they have no result, then what a killed process was at and what
+    waits for a second try. Trials that were left running end here: with their figures if these had been written
+    already, else without counting.
 
     Returns:
         What has been seen so far.
     """
-    from optuna.trial import TrialState
-
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "RUNNING":
+            _end_left_running(study, trial)
     trials = study.get_trials(deepcopy=False)
     seen = Seen()
     for trial in trials:
         if is_finished(trial):
-            seen.add(space.policy(trial.params), trial.user_attrs.get("outcome", {}).get("digest", ""))
-    waiting = [_queued_params(trial) for trial in trials if trial.state == TrialState.WAITING]
-    known = {knob.name for knob in space.knobs}
-    for trial in trials:
-        if trial.state == TrialState.RUNNING:
-            mark_interrupted(study, trial.number)
-            if set(trial.params) == known and trial.params not in waiting:
-                study.enqueue_trial(trial.params, user_attrs=_label(trial.user_attrs))
-                waiting.append(trial.params)
-    for start in space.starts():
-        if space.policy(start.params) not in seen and start.params not in waiting:
-            study.enqueue_trial(dict(start.params), user_attrs={LABEL: start.label})
+            seen.add(space.policy(trial.params), trial.user_attrs.get(OUTCOME, {}).get("digest", ""))
+        elif DUPLICATE_OF in trial.user_attrs:
+            seen.add(space.policy(trial.params), trial.user_attrs[DUPLICATE_OF])
+    knobs = {knob.name for knob in space.knobs}
+    unfinished = [t for t in trials if set(t.params) == knobs and {INTERRUPTED, POSTPONED} & set(t.user_attrs)]
+    wanted = [
+        *(Planned(params=start.params, attributes={LABEL: start.label}) for start in space.starts()),
+        *(Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs)) for trial in unfinished),
+    ]
+    planned: dict[str, Planned] = {}
+    for plan in wanted:
+        policy = space.policy(plan.params)
+        if policy not in seen:
+            before = planned.get(policy.digest, plan)
+            planned[policy.digest] = Planned(params=plan.params, attributes={**plan.attributes, **before.attributes})
+    seen.planned.extend(planned.values())
     return seen
+
+
+def kept_attributes(attributes: Mapping[str, object]) -> dict[str, object]:
+    """What the next trial of the same policy inherits from one that came to nothing."""
+    return {name: attributes[name] for name in (LABEL, POSTPONED) if name in attributes}
+
+
+def _end_left_running(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+    from optuna.trial import TrialState
+
+    if OUTCOME in trial.user_attrs:
+        study.tell(trial.number, Outcome(**trial.user_attrs[OUTCOME]).values)
+    elif {REASON, DUPLICATE_OF} & set(trial.user_attrs):
+        study.tell(trial.number, state=TrialState.FAIL)
+    else:
+        mark_interrupted(study, trial.number)
 
 
 def mark_interrupted(study: "optuna.Study", number: int) -> None:
@@ -127,31 +178,35 @@ def mark_interrupted(study: "optuna.Study", number: int) -> None:
     import optuna
 
     frozen = study.get_trials(deepcopy=False)[number]
-    optuna.trial.Trial(study, frozen._trial_id).set_user_attr(INTERRUPTED, True)  # the only way to reach a running trial of a dead process
+    running = optuna.trial.Trial(study, frozen._trial_id)  # no public way leads to a running trial of a dead process
+    running.set_user_attr(INTERRUPTED, True)
     study.tell(number, state=optuna.trial.TrialState.FAIL)
 
 
 def ask_unseen(
     study: "optuna.Study", space: SearchSpace, seen: Seen, seed: int
 ) -> "tuple[optuna.Trial, Policy] | None":
-    """Ask until the policy is new; repeats end as failed trials that name what they repeat.
+    """What is planned, else what the sampler proposes, as long as it is new.
+
+    Repeats end as failed trials that name what they repeat; after twenty in a row a policy not seen yet is drawn at
+    random.
 
     Returns:
         The trial and its policy, or None when every policy of the space has been seen.
     """
-    if len(seen.candidates) >= space.size:
-        return None
-    for attempt in range(1, _RANDOM_DRAWS):
+    repeats = 0
+    while len(seen.candidates) < space.size:
+        if seen.planned:
+            plan = seen.planned.popleft()
+            study.enqueue_trial(dict(plan.params), user_attrs=dict(plan.attributes))
+        elif repeats >= _REPEATS_BEFORE_RANDOM:
+            study.enqueue_trial(dict(_draw_unseen(space, seen, random.Random(seed + repeats))))  # noqa: S311  # no secret
         trial = study.ask()
         policy = space.suggest(trial)
         if policy not in seen:
             return trial, policy
         tell_duplicate(study, trial, seen.candidates[policy.digest])
-        if attempt % _REPEATS_BEFORE_RANDOM == 0:
-            unseen = _draw_unseen(space, seen, random.Random(seed + trial.number))  # noqa: S311  # no secret
-            if unseen is None:
-                return None
-            study.enqueue_trial(dict(unseen))
+        repeats += 1
     return None
 
 
@@ -163,23 +218,8 @@ def tell_duplicate(study: "optuna.Study", trial: "optuna.Trial", digest: str) ->
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
-def finished_count(study: "optuna.Study") -> int:
-    """How many of the study's trials count towards the number asked for."""
-    return count_finished(study.get_trials(deepcopy=False))
-
-
-def _draw_unseen(space: SearchSpace, seen: Seen, generator: random.Random) -> Mapping[str, float] | None:
-    for _ in range(_RANDOM_DRAWS):
-        params = {knob.name: generator.choice(knob.choices) for knob in space.knobs}
-        if space.policy(params) not in seen:
-            return params
-    return None
-
-
-def _queued_params(trial: "optuna.trial.FrozenTrial") -> Mapping[str, float]:
-    fixed: Mapping[str, float] = trial.system_attrs.get("fixed_params", {})
-    return fixed
-
-
-def _label(attributes: Mapping[str, object]) -> dict[str, object]:
-    return {LABEL: attributes[LABEL]} if LABEL in attributes else {}
+def _draw_unseen(space: SearchSpace, seen: Seen, generator: random.Random) -> Mapping[str, float]:
+    """A policy of the space that is not in `seen`, which must not hold all of them: at random, then the next free."""
+    start = generator.randrange(space.size)
+    candidates = (space.params((start + step) % space.size) for step in range(space.size))
+    return next(params for params in candidates if space.policy(params) not in seen)

@@ -69,7 +69,7 @@ class Outcome:
 
 def is_finished(trial: "optuna.trial.FrozenTrial") -> bool:
     """Whether the trial counts towards the number asked for: it has figures, or failed for a reason of its own."""
-    return trial.state.name == "COMPLETE" or REASON in trial.user_attrs
+    return trial.state.name == "COMPLETE" or (trial.state.name == "FAIL" and REASON in trial.user_attrs)
 
 
 def count_finished(trials: Sequence["optuna.trial.FrozenTrial"]) -> int:
@@ -79,7 +79,7 @@ def count_finished(trials: Sequence["optuna.trial.FrozenTrial"]) -> int:
 
 def outcomes_of(trials: Sequence["optuna.trial.FrozenTrial"]) -> list[Outcome]:
     """The outcomes of completed trials."""
-    return [Outcome(**trial.user_attrs[OUTCOME]) for trial in trials if OUTCOME in trial.user_attrs]
+    return [Outcome(**trial.user_attrs[OUTCOME]) for trial in trials if trial.state.name == "COMPLETE"]
 
 
 def policies_by_digest(trials: Sequence["optuna.trial.FrozenTrial"], layers: Sequence[str]) -> dict[str, Policy]:
@@ -87,7 +87,7 @@ def policies_by_digest(trials: Sequence["optuna.trial.FrozenTrial"], layers: Seq
     return {
         trial.user_attrs[OUTCOME]["digest"]: policy_of(layers, trial.params)
         for trial in trials
-        if OUTCOME in trial.user_attrs
+        if trial.state.name == "COMPLETE"
     }
 
 

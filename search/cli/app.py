@@ -57,11 +57,8 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one line on standard error."""
     try:
         code = build_app()(args=arguments, prog_name="paretune", standalone_mode=False)
-    except typer.Abort:
-        return _EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command continues", err=True)
-        return _EXIT_INTERRUPTED
+    except (typer.Abort, KeyboardInterrupt):
+        return _stopped()
     except Exception as error:
         message = _explain(error)
         if message is None:
@@ -70,23 +67,31 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger("paretune").info("traceback", exc_info=error)
         typer.echo(f"error: {message}", err=True)
         return _EXIT_WRONG_CALL
+    if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+        return _stopped()
     return code if isinstance(code, int) else os.EX_OK
+
+
+def _stopped() -> int:
+    typer.echo("stopped; the same command continues", err=True)
+    return _EXIT_INTERRUPTED
 
 
 def _explain(error: Exception) -> str | None:
     """One line for a mistake of the user or of the machine; None for a defect of ours."""
-    from click import ClickException
-
     from compress.errors import CompressionError
     from hwprofiles import ProfileError
-    from latency import MeasurementError
+    from latency import MeasurementError, MeasurementFormatError
     from search.errors import SearchError
     from workloads import WorkloadError
 
-    if isinstance(error, ClickException):
-        return error.format_message()
-    if isinstance(error, CompressionError | ProfileError | MeasurementError | SearchError | WorkloadError):
+    # The class comes from click or, since typer 0.29, from typer's own copy of it: known by what it can do.
+    format_message = getattr(error, "format_message", None)
+    if callable(format_message):
+        return str(format_message())
+    ours = (CompressionError, ProfileError, MeasurementError, MeasurementFormatError, SearchError, WorkloadError)
+    if isinstance(error, ours):
         return str(error)
-    if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError):
-        return f"{error.strerror}: {error.filename!r}; check the path and its permissions"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {str(error.filename)!r}; check the path and its permissions"
     return None

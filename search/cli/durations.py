@@ -35,7 +35,9 @@ def seconds_until(text: str, now: dt.datetime | None = None) -> float:
         wanted = dt.time.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"--until takes a time of day such as 07:00, got {text!r}") from error
-    moment = now.replace(hour=wanted.hour, minute=wanted.minute, second=wanted.second, microsecond=0)
-    if moment <= now:
+    # On the wall's own clock, and only then as a moment: summer time may begin or end in between.
+    wall = now.replace(tzinfo=None)
+    moment = dt.datetime.combine(wall.date(), wanted.replace(tzinfo=None))
+    if moment <= wall:
         moment += dt.timedelta(days=1)
-    return (moment - now).total_seconds()
+    return (moment.astimezone() - now).total_seconds()

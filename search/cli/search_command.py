@@ -60,6 +60,8 @@ def search(
     from search.job import run
     from search.report.table import front_table
 
+    if sampler not in SAMPLERS:
+        raise typer.BadParameter(f"--sampler takes one of {', '.join(SAMPLERS)}, got {sampler!r}")
     console = Console()
     limits_s = [parse_duration_s(time)] if time is not None else []
     limits_s += [seconds_until(until)] if until is not None else []

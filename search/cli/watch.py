@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from search.progress import Progress as Step
 
@@ -33,13 +33,14 @@ class Watch:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[facts]}"),
             console=console,
+            transient=True,
             disable=not console.is_terminal,
         )
         self._stage = ""
-        self._task: TaskID | None = None
+        self._task = TaskID(0)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -52,19 +53,33 @@ class Watch:
 
     def listen(self, step: Step) -> None:
         """Show one step."""
-        if step.stage != self._stage:
-            self._stage = step.stage
-            if self._task is not None and self._bar.tasks:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(_TITLES.get(step.stage, step.stage), total=step.total, facts="")
-        if self._task is not None:
-            self._bar.update(self._task, completed=step.done, total=step.total, facts=facts(step))
+        begins = step.stage != self._stage
+        self._stage = step.stage
+        if self._console.is_terminal:
+            self._update(step, begins=begins)
         if step.note:
-            self._bar.console.print(step.note, style="dim", highlight=False)
-        if not self._console.is_terminal and is_milestone(step):
-            total = "" if step.total is None else f"/{step.total}"
-            title = _TITLES.get(step.stage, step.stage)
-            self._console.print(f"{title} {step.done}{total} {facts(step)}".rstrip(), highlight=False, soft_wrap=True)
+            self._console.print(step.note, style="dim", markup=False, highlight=False, soft_wrap=True)
+        if not self._console.is_terminal and (begins or is_milestone(step)):
+            self._console.print(line(step), markup=False, highlight=False, soft_wrap=True)
+
+    def _update(self, step: Step, *, begins: bool) -> None:
+        if begins:
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._task = self._bar.add_task(_TITLES.get(step.stage, step.stage), facts="", count="")
+        self._bar.update(self._task, completed=step.done, total=step.total, facts=facts(step), count=count(step))
+
+
+def line(step: Step) -> str:
+    """The step as a line of a log."""
+    return " ".join(part for part in (_TITLES.get(step.stage, step.stage), count(step), facts(step)) if part)
+
+
+def count(step: Step) -> str:
+    """`3/40`, `3` where a deadline ends the stage, and nothing for a stage of one step."""
+    if step.total is None:
+        return str(step.done) if step.done else ""
+    return "" if step.total == 1 else f"{step.done}/{step.total}"
 
 
 def facts(step: Step) -> str:
@@ -74,7 +89,7 @@ def facts(step: Step) -> str:
         parts.append(f"front {step.front_size}")
     if step.best_speedup is not None:
         parts.append(f"best within 1 point ×{step.best_speedup:.2f}")
-    if step.remaining_s is not None:
+    if step.remaining_s is not None and step.done != step.total:
         parts.append(f"{clock_text(step.remaining_s)} left")
     return " · ".join(parts)
 
@@ -87,8 +102,12 @@ def clock_text(seconds: float) -> str:
 
 
 def is_milestone(step: Step) -> bool:
-    """Whether the step is worth a line of a log: the first, the last, and every tenth of the way."""
-    if step.total is None or step.total <= _LINES_PER_STAGE:
-        return True
-    every = step.total // _LINES_PER_STAGE
-    return step.done in (0, 1, step.total) or step.done % every == 0
+    """Whether the step is worth a line of a log: the first, the last, and every tenth of the way.
+
+    Where a deadline ends the stage: every tenth step, from a hundred on every hundredth.
+    """
+    if step.total == 1 or not step.done:
+        return False
+    if step.total is None:
+        return step.done == 1 or step.done % (10 if step.done < 100 else 100) == 0
+    return step.done in (1, step.total) or step.done % max(1, step.total // _LINES_PER_STAGE) == 0
