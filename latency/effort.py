@@ -34,5 +34,7 @@ class Effort:
                 raise ValueError(msg)
 
 
-SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.15, max_rounds=2, max_seconds=5.0)
-CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.4, max_rounds=4, max_seconds=20.0, fresh_workers=True)
+# Enough to rank candidates: one round unless the machine is noisy.
+SEARCH = Effort(target_half_width=0.02, seconds_per_process=0.15, max_rounds=2, max_seconds=5.0)
+# One pass of a confirmation; whoever confirms takes several passes and combines them.
+CONFIRM = Effort(target_half_width=0.005, seconds_per_process=0.3, max_rounds=1, max_seconds=20.0, fresh_workers=True)

@@ -23,7 +23,7 @@ _SLOWED = 1.08  # the baseline against its best so far; left alone, its level wa
 _UNSTEADY = 0.05  # median over fastest tenth; 1-2% on a quiet machine
 _CROWDED_RATE_HZ = 20.0  # interruptions a second of a multi-threaded process
 _QUANTILE: Mapping[Clock, float] = {"wall": 0.5, "cpu": 0.1}
-_WIDEST = 0.03  # half-width beyond which a ratio cannot rank candidates
+_WIDEST = 0.10  # half-width beyond which a ratio cannot rank candidates; below it the interval says how far it can
 
 _QUIET = "stop other work on the machine, or pin the worker with engine.affinity to cores that nothing else uses"
 
@@ -66,7 +66,7 @@ def judge(
 
     With one thread, processor time does not count what other work took, so a crowded machine still gives a ratio,
     ``contended``. With more threads it counts spinning and says nothing, so a crowded machine is ``unreliable``. So
-    is a ratio known to no better than 3%.
+    is a ratio known to no better than 10%.
 
     Args:
         processes: the samples.
