@@ -64,17 +64,17 @@ def read_result(path: Path) -> RunResult:
 
     folder = RunFolder(path)
     config = folder.read_config()
-    study = load_study(folder.study_path)
-    trials = study.get_trials(deepcopy=False)
+    with load_study(folder.study_path) as study:
+        trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
     confirmations = read_confirmations(folder)
-    searched = read_points(trials, study.user_attrs.get(LAYERS, []))
+    searched = read_points(trials, attributes.get(LAYERS, []))
     fp32_metric = next((point.metric for point in searched if point.label == FP32_LABEL), None)
     if fp32_metric is None:
         raise RunFolderError(f"the run in {str(path)!r} has no figures of FP32 yet; run its search command again")
     points = [
         confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
     ]
-    facts = _read_facts(folder, config, points, fp32_ms=study.user_attrs[FP32_MS], fp32_metric=fp32_metric)
+    facts = _read_facts(folder, config, points, fp32_ms=attributes[FP32_MS], fp32_metric=fp32_metric)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwprofiles import HardwareProfile, detect_machine
 from latency import MeasurementLog, Meter
 from search.candidates import write_candidates
-from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
+from search.confirm import ENOUGH_POINTS, PASSES, confirm, read_confirmations, unconfirmed
 from search.evaluate import Evaluator, validate_fp32
 from search.loop import Budget, SearchLoop
 from search.prepare import Prepared, prepare
@@ -56,10 +56,11 @@ class Session:
 
     def run(self, budget: Budget) -> RunResult:
         """Prepare, search, confirm, report."""
+        with self.stages.stage("storage"):
+            self._adopt()
+            read_confirmations(self.folder)  # what is damaged should be said now, not after a night's search
         timings = Timings(self.folder, self.stages)
         try:
-            with self.stages.stage("storage"):
-                self._adopt()
             threads = detect_machine().logical_cores
             prepared = prepare(
                 self.workload, self.profile, self.folder, threads=threads, stages=self.stages, listener=self.listener
@@ -75,10 +76,14 @@ class Session:
         """Whether earlier sessions have left nothing to search and nothing to confirm."""
         if budget.trials is None or not self.folder.study_path.is_file():
             return False
-        trials = load_study(self.folder.study_path).get_trials(deepcopy=False)
+        trials = self._stored_trials()
         if count_finished(trials) < budget.trials or not outcomes_of(trials):
             return False
         return not unconfirmed(read_points(trials, prepared.space.layers), self.folder)
+
+    def _stored_trials(self) -> "list[optuna.trial.FrozenTrial]":
+        with load_study(self.folder.study_path) as study:
+            return study.get_trials(deepcopy=False)
 
     def _use_target(self, prepared: Prepared, budget: Budget, threads: int) -> None:
         """Search, then confirm: all that needs the target's workers."""
@@ -97,18 +102,13 @@ class Session:
 
             self.listener(Progress(stage="baseline", done=0, total=1))
             evaluator = evaluator_on(self.workload.search_part)
-            study = self._open_study(prepared)
-            self._search(prepared, study, budget, evaluator)
-            self._confirm(prepared, study, evaluator_on)
-
-    def _open_study(self, prepared: Prepared) -> "optuna.Study":
-        with self.stages.stage("storage"):
-            study = open_study(self.folder.study_path, self.sampler, self.seed)
-            study.set_user_attr(LAYERS, list(prepared.space.layers))
-        return study
+            with open_study(self.folder.study_path, self.sampler, self.seed) as study:
+                self._search(prepared, study, budget, evaluator)
+                self._confirm(prepared, study, evaluator_on)
 
     def _search(self, prepared: Prepared, study: "optuna.Study", budget: Budget, evaluator: Evaluator) -> None:
         with self.stages.stage("storage"):
+            study.set_user_attr(LAYERS, list(prepared.space.layers))
             seen = resume(study, prepared.space)
         SearchLoop(
             study=study,
@@ -174,8 +174,7 @@ class Session:
         self.listener(Progress(stage="report", done=0, total=1))
         with self.stages.stage("report"):
             result = read_result(self.folder.path)
-            trials = load_study(self.folder.study_path).get_trials(deepcopy=False)
-            policies = policies_by_digest(trials, prepared.space.layers)
+            policies = policies_by_digest(self._stored_trials(), prepared.space.layers)
             write_candidates(self.folder, prepared.compressor, policies, result)
             write_results(self.folder, result)
         self.listener(Progress(stage="report", done=1, total=1))

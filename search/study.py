@@ -3,7 +3,8 @@
 import random
 import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,51 +25,58 @@ METRIC_NAMES = ("latency_ms", "metric")
 _REPEATS_BEFORE_RANDOM = 20
 
 
-def open_study(path: Path, sampler: str, seed: int) -> "optuna.Study":
-    """Open or create the study in `path` (SQLite).
+@contextmanager
+def open_study(path: Path, sampler: str, seed: int) -> "Iterator[optuna.Study]":
+    """Open or create the study in `path` (SQLite); a context manager, after which the file stands for itself.
 
     Args:
         path: The database file.
         sampler: A name in `SAMPLERS`.
         seed: Together with the number of trials already there it seeds the sampler, so that a resumed run does not
             propose again what it proposed at first.
+
+    Raises:
+        RunFolderError: The file is no database, or a damaged one.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(path)
-    study = optuna.create_study(
-        study_name=STUDY_NAME, storage=storage, directions=["minimize", "maximize"], load_if_exists=True
-    )
-    study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
-    if study.metric_names is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna calls naming the objectives experimental; dashboards want it
-            study.set_metric_names(list(METRIC_NAMES))
-    return study
+    with _open_storage(path) as storage:
+        study = optuna.create_study(
+            study_name=STUDY_NAME, storage=storage, directions=["minimize", "maximize"], load_if_exists=True
+        )
+        study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
+        if study.metric_names is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Optuna calls naming the objectives experimental; dashboards want it
+                study.set_metric_names(list(METRIC_NAMES))
+        yield study
 
 
-def load_study(path: Path) -> "optuna.Study":
-    """The study in `path`, for reading.
+@contextmanager
+def load_study(path: Path) -> "Iterator[optuna.Study]":
+    """The study in `path`, for reading; a context manager.
 
     Raises:
-        RunFolderError: There is none.
+        RunFolderError: There is none, or the file is damaged.
     """
     import optuna
 
     if not path.is_file():
         raise RunFolderError(f"no study at {str(path)!r}; run the search command first")
-    try:
-        return optuna.load_study(study_name=STUDY_NAME, storage=open_storage(path))
-    except KeyError as error:  # a process was killed between making the file and making the study
-        raise RunFolderError(f"the study at {str(path)!r} is empty; run its search command again") from error
+    with _open_storage(path) as storage:
+        try:
+            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+        except KeyError as error:  # a process was killed between making the file and making the study
+            raise RunFolderError(f"the study at {str(path)!r} is empty; run its search command again") from error
+        yield study
 
 
-def open_storage(path: Path) -> "optuna.storages.RDBStorage":
+@contextmanager
+def _open_storage(path: Path) -> "Iterator[optuna.storages.RDBStorage]":
     """The SQLite storage in `path`, in write-ahead mode: a killed process loses nothing and a commit is cheap.
 
-    Raises:
-        RunFolderError: The file is no database, or a damaged one.
+    Closing it moves what was written ahead into the file itself, so that the file can be copied alone.
     """
     import optuna
     from sqlalchemy import event
@@ -89,7 +97,11 @@ def open_storage(path: Path) -> "optuna.storages.RDBStorage":
         raise RunFolderError(f"{str(path)!r} is damaged: {error.orig}; use another --out") from error
     event.listen(storage.engine, "connect", configure)
     storage.engine.dispose()
-    return storage
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,8 @@ _EXIT_INTERRUPTED = 130
 
 def build_app() -> typer.Typer:
     """The whole command tree."""
-    app = typer.Typer(
-        help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
-    app.callback()(_options)
+    app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback(invoke_without_command=True)(_options)
     app.command("search")(search_command.search)
     app.command("status")(run_commands.status)
     app.command("report")(run_commands.report)
@@ -44,12 +42,14 @@ def _version(wanted: bool) -> None:
 
 
 def _options(
+    context: typer.Context,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, with tracebacks.")] = False,
     version: Annotated[  # typer calls the callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
+    profile_commands.require_command(context)
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 

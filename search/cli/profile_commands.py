@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Hardware profiles: what a target is and how to reach it.", no_args_is_help=True)
+app = typer.Typer(help="Hardware profiles: what a target is and how to reach it.")
+
+
+def require_command(context: typer.Context) -> None:
+    """Print the help where no command is given; that is a wrong call."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+app.callback(invoke_without_command=True)(require_command)
 
 
 @app.command("list")

@@ -41,6 +41,7 @@ class Watch:
         )
         self._stage = ""
         self._task = TaskID(0)
+        self._shown = 0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -59,7 +60,8 @@ class Watch:
             self._update(step, begins=begins)
         if step.note:
             self._console.print(step.note, style="dim", markup=False, highlight=False, soft_wrap=True)
-        if not self._console.is_terminal and (begins or is_milestone(step)):
+        if not self._console.is_terminal and (begins or (is_milestone(step) and step.done != self._shown)):
+            self._shown = step.done
             self._console.print(line(step), markup=False, highlight=False, soft_wrap=True)
 
     def _update(self, step: Step, *, begins: bool) -> None:

@@ -1,0 +1,136 @@
+"""Whom the confirmation takes, and what becomes of those that cannot be confirmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import search.confirm
+from latency import MeasurementError
+from search import pareto
+from search.confirm import ENOUGH_POINTS, PASSES, confirm, nominate, read_confirmations, unconfirmed
+from search.point import TrialPoint
+from search.progress import Progress
+from search.run_folder import RunFolder
+
+
+def point(number: int, ratio: float = 0.5, metric: float = 0.9, **changes: Any) -> TrialPoint:
+    values: dict[str, Any] = {
+        "digest": f"d{number}", "latency_ms": ratio, "latency_ratio": ratio, "latency_ratio_low": ratio,
+        "latency_ratio_high": ratio, "grade": "clean", "metric": metric, "metric_drop": 1 - metric,
+        "metric_drop_low": 0.0, "metric_drop_high": 1.0, "state": "complete", **changes,
+    }  # fmt: skip
+    return TrialPoint(number=number, **values)
+
+
+figures = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 30)), min_size=1, max_size=40)
+
+
+@given(figures)
+def test_the_whole_front_is_nominated_and_then_what_lies_behind_it(pairs: list[tuple[int, int]]) -> None:
+    points = [point(number, float(ratio), float(metric)) for number, (ratio, metric) in enumerate(pairs)]
+    nominees = nominate(points)
+    members = {number for number, rank in enumerate(pareto.ranks([(r, m) for r, m in pairs])) if rank == 0}
+    assert members <= {nominee.number for nominee in nominees}
+    assert len(nominees) == max(len(members), min(ENOUGH_POINTS, len(points)))
+    ranks = pareto.ranks([(r, m) for r, m in pairs])
+    left_out = {p.number for p in points} - {n.number for n in nominees}
+    assert not left_out or max(ranks[n.number] for n in nominees) <= min(ranks[number] for number in left_out)
+
+
+def test_fp32_and_all_8_bit_are_nominated_wherever_they_lie() -> None:
+    front = [point(number, 0.1 + number / 100, number / 20) for number in range(ENOUGH_POINTS + 3)]
+    behind = [point(50, 1.0, 0.0, label="FP32"), point(51, 0.9, 0.0, label="all 8-bit"), point(52, 0.9, 0.0)]
+    assert [nominee.number for nominee in nominate([*behind, *front])] == [*range(len(front)), 50, 51]
+
+
+def test_failed_trials_are_not_nominated() -> None:
+    failed = TrialPoint(number=1, digest="", state="failed", reason="no")
+    assert nominate([failed]) == []
+    assert nominate([failed, point(2)]) == [point(2)]
+
+
+class FakeEvaluator:
+    """Ratios come out as asked; `broken` candidates cannot be measured."""
+
+    def __init__(self, ratio: float = 0.6, grade: str = "clean", broken: str = "") -> None:
+        self.ratio, self.grade, self.broken = ratio, grade, broken
+        self.measured: list[str] = []
+
+    def build(self, policy: str) -> str:
+        return policy
+
+    def measure_afresh(self, candidate: str) -> object:
+        self.measured.append(candidate)
+        if candidate == self.broken:
+            raise MeasurementError("worker died")
+        return SimpleNamespace(
+            ratio=self.ratio, ratio_low=self.ratio, ratio_high=self.ratio, grade=self.grade, reason="noise"
+        )
+
+    def validate(self, _: str) -> tuple[object, object]:
+        return SimpleNamespace(value=0.8), SimpleNamespace(value=0.2, low=0.1, high=0.3)
+
+
+@pytest.fixture(autouse=True)
+def combined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search.confirm, "combine", lambda measurements: measurements[0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def run(folder: RunFolder, evaluator: FakeEvaluator, count: int = 3) -> tuple[list[TrialPoint], list[Progress]]:
+    points = [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(count)]
+    steps: list[Progress] = []
+    policies = {p.digest: p.digest for p in points}
+    return confirm(points, policies, evaluator, folder, 2.0, steps.append), steps  # type: ignore[arg-type]
+
+
+def test_points_get_the_new_figures_and_keep_the_searchs_own_beside_them(folder: RunFolder) -> None:
+    points, steps = run(folder, FakeEvaluator())
+    assert [(p.confirmed, p.latency_ratio, p.latency_ms, p.metric) for p in points] == [(True, 0.6, 1.2, 0.8)] * 3
+    assert [p.search_latency_ratio for p in points] == [0.5, 0.4, 0.3]
+    assert [(step.done, step.total) for step in steps] == [(done, 3 * PASSES) for done in range(1, 3 * PASSES + 1)]
+
+
+def test_candidates_take_turns(folder: RunFolder) -> None:
+    evaluator = FakeEvaluator()
+    run(folder, evaluator)
+    assert evaluator.measured == ["d0", "d1", "d2"] * PASSES
+
+
+def test_what_is_confirmed_is_not_measured_again(folder: RunFolder) -> None:
+    run(folder, FakeEvaluator(), count=2)
+    evaluator = FakeEvaluator(ratio=0.7)
+    points, _ = run(folder, evaluator)
+    assert set(evaluator.measured) == {"d2"}
+    assert [p.latency_ratio for p in points] == [0.6, 0.6, 0.7]
+    assert set(read_confirmations(folder)) == {"d0", "d1", "d2"}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "unharmed", "said"),
+    [
+        (FakeEvaluator(broken="d1"), [0, 2], "#1 is not confirmed: worker died"),
+        (FakeEvaluator(grade="unreliable"), [], "#0 is not confirmed: latency is unreliable: noise"),
+    ],
+)
+def test_what_cannot_be_confirmed_stays_unconfirmed_and_is_said(
+    folder: RunFolder, evaluator: FakeEvaluator, unharmed: list[int], said: str
+) -> None:
+    points, steps = run(folder, evaluator)
+    assert [p.number for p in points if p.confirmed] == unharmed
+    assert said in [step.note for step in steps]
+    assert len(unconfirmed(points_without_confirmation(), folder)) == 3 - len(unharmed)
+
+
+def points_without_confirmation() -> list[TrialPoint]:
+    return [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(3)]

@@ -1,0 +1,150 @@
+"""A whole search: what the run's folder holds, what a second call adds, what a third continues."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+import search
+from hwprofiles import HardwareProfile
+from search import RunResult, SearchError
+from search.point import ALL_8_BIT_LABEL, COLUMNS, FP32_LABEL
+from search.progress import Progress
+
+TRIALS = 7
+
+
+def study_of(folder: Path) -> optuna.Study:
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
+
+
+def test_the_folder_holds_all_that_the_design_promises(finished: RunResult) -> None:
+    names = {path.name for path in finished.folder.iterdir() if not path.name.startswith(".")}
+    assert names >= {
+        "run.toml", "environment.json", "network.onnx", "calibration.npz", "study.db", "measurements.jsonl",
+        "trials.csv", "pareto.csv", "pareto.html", "pareto.png", "timings.json", "confirmations.json", "candidates",
+    }  # fmt: skip
+    assert tomllib.loads((finished.folder / "run.toml").read_text())["format_version"] == 1
+    for name in ("environment.json", "timings.json", "confirmations.json"):
+        assert json.loads((finished.folder / name).read_text())["format_version"] == 1
+    assert not list(finished.folder.rglob("*.partial"))
+
+
+def test_both_tables_have_the_columns_of_a_point(finished: RunResult) -> None:
+    for name in ("trials.csv", "pareto.csv"):
+        assert tuple(pd.read_csv(finished.folder / name).columns) == COLUMNS
+    assert len(pd.read_csv(finished.folder / "trials.csv")) == TRIALS
+    assert pd.read_csv(finished.folder / "pareto.csv")["confirmed"].all()
+
+
+def test_any_optuna_tool_reads_the_study(finished: RunResult) -> None:
+    study = study_of(finished.folder)
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    assert study.metric_names == ["latency_ms", "metric"]
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert len(complete) == TRIALS
+    assert all(len(trial.values) == 2 and trial.values[0] > 0 for trial in complete)
+
+
+def test_fp32_and_all_8_bit_come_first(finished: RunResult) -> None:
+    assert [point.label for point in finished.points[:2]] == [FP32_LABEL, ALL_8_BIT_LABEL]
+    assert [point.number for point in finished.points[:2]] == [0, 1]
+
+
+def test_no_candidate_is_evaluated_twice(finished: RunResult) -> None:
+    digests = [point.digest for point in finished.points]
+    assert len(set(digests)) == len(digests) == TRIALS
+
+
+def test_a_latency_is_the_ratio_times_the_runs_reference(finished: RunResult) -> None:
+    for point in finished.points:
+        assert point.latency_ms == pytest.approx(point.latency_ratio * finished.facts.fp32_latency_ms)
+
+
+def test_the_front_is_confirmed_and_lies_there_as_bundles(finished: RunResult) -> None:
+    assert finished.is_confirmed
+    for point in finished.front:
+        folder = finished.folder / "candidates" / point.digest
+        assert {path.name for path in folder.iterdir()} == {"model.onnx", "policy.json", "manifest.json"}
+        assert hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() == point.digest
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert manifest["digest"] == point.digest
+        assert manifest["confirmed"]["latency_ratio"] == point.latency_ratio
+    assert {path.name for path in (finished.folder / "candidates").iterdir()} == {p.digest for p in finished.front}
+
+
+def test_the_confirmation_uses_samples_that_the_search_never_saw(finished: RunResult) -> None:
+    assert finished.facts.samples_search == finished.facts.samples_confirmation == 16
+    some = next(point for point in finished.front if point.label != FP32_LABEL)
+    assert some.search_metric_drop != some.metric_drop
+
+
+def test_timings_account_for_every_second(finished: RunResult) -> None:
+    seconds = json.loads((finished.folder / "timings.json").read_text())["seconds"]
+    assert {"export", "calibration", "latency inference", "accuracy inference", "storage", "report"} <= set(seconds)
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_the_same_call_again_adds_nothing_and_starts_no_worker(
+    run_copy: Path, workload: Path, profile: HardwareProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a worker was started for nothing")
+
+    monkeypatch.setattr("latency.transports.local.LocalTransport.start", refuse)
+    kept = ("measurements.jsonl", "confirmations.json", "trials.csv", "pareto.csv")
+    before = [(run_copy / name).read_bytes() for name in kept]
+    trials = len(study_of(run_copy).trials)
+    search.run(workload, profile, out=run_copy, trials=TRIALS, sampler="random")
+    assert [(run_copy / name).read_bytes() for name in kept] == before
+    assert len(study_of(run_copy).trials) == trials
+
+
+def test_more_trials_continue_the_run(quick: None, run_copy: Path, workload: Path, profile: HardwareProfile) -> None:
+    steps: list[Progress] = []
+    before = (run_copy / "measurements.jsonl").read_bytes()
+    result = search.run(workload, profile, out=run_copy, trials=TRIALS + 2, sampler="random", listener=steps.append)
+    assert len(result.points) == TRIALS + 2
+    assert (run_copy / "measurements.jsonl").read_bytes().startswith(before)
+    assert [step.done for step in steps if step.stage == "search"] == [TRIALS + 1, TRIALS + 2]
+    assert result.is_confirmed
+
+
+def test_a_corrected_workload_may_use_the_folder_of_one_that_never_came_to_a_trial(
+    quick: None, tmp_path: Path, workload: Path, profile: HardwareProfile
+) -> None:
+    good = workload.read_text()
+    workload.write_text(good.replace(".mean(axis=1)", ".mean(axis=1) * np.nan"))
+    with pytest.raises(ValueError, match="finite"):
+        search.run(workload, profile, out=tmp_path / "run", trials=1)
+    workload.write_text(good)
+    assert len(search.run(workload, profile, out=tmp_path / "run", trials=1).points) == 1
+
+
+def test_no_time_left_still_gives_fp32(quick: None, tmp_path: Path, workload: Path, profile: HardwareProfile) -> None:
+    result = search.run(workload, profile, out=tmp_path / "run", time_s=1e-3)
+    assert [point.label for point in result.points] == [FP32_LABEL]
+    assert result.is_confirmed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sampler": "grid"}, "no sampler called 'grid'; choose one of tpe"),
+        ({"trials": 0}, "trials must be at least 1, got 0"),
+        ({"time_s": 0.0}, "time_s must be above 0 seconds, got 0"),
+        ({"time_s": float("nan")}, "time_s must be above 0 seconds, got nan"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_anything_is_touched(
+    tmp_path: Path, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SearchError, match=message):
+        search.run("no-such-workload", out=tmp_path / "run", **arguments)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,73 @@
+"""What a trial leaves in the study, and points read back from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState, create_trial
+
+from search.trials import Outcome, count_finished, is_finished, outcomes_of, policies_by_digest, read_points
+
+OUTCOME = Outcome(
+    digest="abc", latency_ms=1.5, latency_ratio=0.5, latency_ratio_low=0.49, latency_ratio_high=0.51, grade="clean",
+    grade_reason="quiet", metric=0.9, metric_drop=0.01, metric_drop_low=0.0, metric_drop_high=0.02, divergence=0.1,
+    model_bytes=1000, kernels={"l0": ("QLinearConv",)}, ranks={"l0": 16}, rounding=0.001,
+)  # fmt: skip
+
+
+def trial(state: TrialState, attributes: dict[str, Any]) -> optuna.trial.FrozenTrial:
+    made = create_trial(
+        state=state,
+        values=OUTCOME.values if state == TrialState.COMPLETE else None,
+        params={"bits/l0": 8.0},
+        distributions={"bits/l0": CategoricalDistribution((32.0, 8.0))},
+        user_attrs=attributes,
+    )
+    made.number = 7
+    return made
+
+
+COMPLETE = trial(TrialState.COMPLETE, {"outcome": OUTCOME.to_attribute(), "label": "all 8-bit"})
+FAILED = trial(TrialState.FAIL, {"reason": "did not load"})
+OTHERS = [
+    trial(TrialState.FAIL, {"duplicate_of": "abc"}),
+    trial(TrialState.FAIL, {"interrupted": True, "outcome": OUTCOME.to_attribute()}),
+    trial(TrialState.FAIL, {"postponed": "noise"}),
+    trial(TrialState.RUNNING, {"reason": "did not load"}),
+]
+
+
+def test_an_outcome_survives_its_json() -> None:
+    (back,) = outcomes_of([COMPLETE])
+    assert json.loads(json.dumps(OUTCOME.to_attribute())) == back.to_attribute() == OUTCOME.to_attribute()
+    assert back.values == (1.5, 0.9)
+
+
+def test_figures_and_failures_count_and_nothing_else_does() -> None:
+    assert is_finished(COMPLETE)
+    assert is_finished(FAILED)
+    assert count_finished([COMPLETE, FAILED, *OTHERS]) == 2
+    assert [outcome.digest for outcome in outcomes_of([COMPLETE, FAILED, *OTHERS])] == ["abc"]
+
+
+def test_points_say_what_was_tried_and_what_came_of_it() -> None:
+    complete, failed = read_points([COMPLETE, *OTHERS, FAILED], ["l0", "l1"])
+    assert (complete.digest, complete.state, complete.label) == ("abc", "complete", "all 8-bit")
+    assert (complete.latency_ratio, complete.metric_drop, complete.model_bytes) == (0.5, 0.01, 1000)
+    assert complete.layers == {
+        "l0": {"bits": 8, "sparsity": 0.0, "rank": 1.0},
+        "l1": {"bits": 32, "sparsity": 0.0, "rank": 1.0},
+    }
+    assert complete.policy_summary == "1 of 2 layers 8-bit"
+    assert (failed.state, failed.reason, failed.digest, failed.model_bytes) == ("failed", "did not load", "", None)
+    assert math.isnan(failed.latency_ms)
+
+
+def test_a_candidates_policy_is_found_by_its_digest() -> None:
+    policies = policies_by_digest([COMPLETE, FAILED, *OTHERS], ["l0", "l1"])
+    assert list(policies) == ["abc"]
+    assert [policies["abc"][name].weight_bits for name in ("l0", "l1")] == [8, 32]
