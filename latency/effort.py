@@ -34,7 +34,8 @@ class Effort:
                 raise ValueError(msg)
 
 
-# Enough to rank candidates: one round unless the machine is noisy.
-SEARCH = Effort(target_half_width=0.02, seconds_per_process=0.15, max_rounds=2, max_seconds=5.0)
-# One pass of a confirmation; whoever confirms takes several passes and combines them.
-CONFIRM = Effort(target_half_width=0.005, seconds_per_process=0.3, max_rounds=1, max_seconds=20.0, fresh_workers=True)
+# Enough to rank candidates: one round, every process once.
+SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.2, max_rounds=1, max_seconds=5.0)
+# One pass of a confirmation; whoever confirms takes several and combines them. Between two passes over several
+# candidates the ring renews its workers anyway.
+CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.3, max_rounds=1, max_seconds=20.0)

@@ -7,7 +7,7 @@ machine falls on all of them alike.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from compress.errors import CompressionError
 from compress.policy import Policy
@@ -21,6 +21,9 @@ from workloads import WorkloadError
 
 FORMAT_VERSION = 1
 PASSES = 2
+MOST_PASSES = 3
+KNOWN_WELL = 0.02
+"""Half-width of the ratio's interval above which a point gets further passes."""
 ENOUGH_POINTS = 12
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
 
@@ -81,26 +84,24 @@ def confirm(
         listener: Told after every candidate of every pass, and why one is not confirmed.
     """
     known = read_confirmations(folder)
-    wanted = unconfirmed(points, folder)
-    measured: dict[str, list[Measurement]] = {point.digest: [] for point in wanted}
-    total = len(wanted) * PASSES
-    for step in range(total):
-        point = wanted[step % len(wanted)]
-        note = ""
-        if len(measured[point.digest]) == step // len(wanted):
-            note = _measure(point, policies[point.digest], evaluator, measured[point.digest])
-        listener(Progress(stage="confirmation", done=step + 1, total=total, note=note))
-    for point in wanted:
-        if len(measured[point.digest]) == PASSES:
-            try:
-                known[point.digest] = _conclude(
-                    point, policies[point.digest], evaluator, measured[point.digest], reference_ms
-                )
-            except (CompressionError, MeasurementError, WorkloadError) as error:
-                note = _not_confirmed(point, error)
-                listener(Progress(stage="confirmation", done=total, total=total, note=note))
-            else:
-                write_confirmations(folder, known)
+    turns = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
+    done = 0
+    for number in range(MOST_PASSES):
+        due = [turn for turn in turns if turn.wants_more(number)]
+        expected = done + len(due) + (max(0, PASSES - number - 1) * len(turns))
+        for turn in due:
+            note = turn.measure(evaluator)
+            done += 1
+            listener(Progress(stage="confirmation", done=done, total=expected, note=note))
+    for turn in turns:
+        if turn.failed:
+            continue
+        try:
+            known[turn.point.digest] = turn.conclude(evaluator, reference_ms)
+        except (CompressionError, MeasurementError, WorkloadError) as error:
+            listener(Progress(stage="confirmation", done=done, total=done, note=turn.refusal(error)))
+        else:
+            write_confirmations(folder, known)
     return [confirmed(point, known[point.digest]) if point.digest in known else point for point in points]
 
 
@@ -121,43 +122,56 @@ def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
     )
 
 
-def _measure(point: TrialPoint, policy: Policy, evaluator: Evaluator, measured: list[Measurement]) -> str:
-    """Add a measurement to `measured`; where that fails, say so."""
-    try:
-        measured.append(evaluator.measure_afresh(evaluator.build(policy)))
-    except MeasurementError as error:
-        return _not_confirmed(point, error)
-    return ""
+@dataclass(kw_only=True)
+class _Turns:
+    """One nominee's turns, pass by pass."""
 
+    point: TrialPoint
+    policy: Policy
+    measured: list[Measurement] = field(default_factory=list)
+    failed: bool = False
 
-def _not_confirmed(point: TrialPoint, error: Exception) -> str:
-    return f"#{point.number} is not confirmed: {error}"
+    def wants_more(self, passes: int) -> bool:
+        """Whether another pass is due after `passes`: the least number, and more while little is known."""
+        if self.failed or passes < PASSES:
+            return not self.failed
+        return combine(self.measured).ratio_half_width > KNOWN_WELL
 
+    def measure(self, evaluator: Evaluator) -> str:
+        """Take a turn; where that fails, say so."""
+        try:
+            self.measured.append(evaluator.measure_afresh(evaluator.build(self.policy)))
+        except MeasurementError as error:
+            self.failed = True
+            return self.refusal(error)
+        return ""
 
-def _conclude(
-    point: TrialPoint, policy: Policy, evaluator: Evaluator, measurements: list[Measurement], reference_ms: float
-) -> Confirmation:
-    """The confirmed figures.
+    def refusal(self, error: Exception) -> str:
+        """Why the point is not confirmed."""
+        return f"#{self.point.number} is not confirmed: {error}"
 
-    Raises:
-        CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
-    """
-    measurement = combine(measurements)
-    if measurement.grade == "unreliable":
-        raise MeasurementError(f"latency is unreliable: {measurement.reason}")
-    accuracy, drop = evaluator.validate(evaluator.build(policy))
-    return Confirmation(
-        digest=point.digest,
-        latency_ms=measurement.ratio * reference_ms,
-        latency_ratio=measurement.ratio,
-        latency_ratio_low=measurement.ratio_low,
-        latency_ratio_high=measurement.ratio_high,
-        grade=measurement.grade,
-        metric=accuracy.value,
-        metric_drop=drop.value,
-        metric_drop_low=drop.low,
-        metric_drop_high=drop.high,
-    )
+    def conclude(self, evaluator: Evaluator, reference_ms: float) -> Confirmation:
+        """The confirmed figures.
+
+        Raises:
+            CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
+        """
+        measurement = combine(self.measured)
+        if measurement.grade == "unreliable":
+            raise MeasurementError(f"latency is unreliable: {measurement.reason}")
+        accuracy, drop = evaluator.validate(evaluator.build(self.policy))
+        return Confirmation(
+            digest=self.point.digest,
+            latency_ms=measurement.ratio * reference_ms,
+            latency_ratio=measurement.ratio,
+            latency_ratio_low=measurement.ratio_low,
+            latency_ratio_high=measurement.ratio_high,
+            grade=measurement.grade,
+            metric=accuracy.value,
+            metric_drop=drop.value,
+            metric_drop_low=drop.low,
+            metric_drop_high=drop.high,
+        )
 
 
 def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:

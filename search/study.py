@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 STUDY_NAME = "paretune"
 METRIC_NAMES = ("latency_ms", "metric")
 
-# After this many repeats in a row the sampler has nothing new to say: an unseen policy is drawn at random.
-_REPEATS_BEFORE_RANDOM = 20
+# After this many repeats in a row the sampler has nothing new to say.
+_REPEATS_BEFORE_DRAWING = 2
 
 
 @contextmanager
@@ -200,23 +200,25 @@ def ask_unseen(
 ) -> "tuple[optuna.Trial, Policy] | None":
     """What is planned, else what the sampler proposes, as long as it is new.
 
-    Repeats end as failed trials that name what they repeat; after twenty in a row a policy not seen yet is drawn at
-    random.
+    Repeats end as failed trials that name what they repeat. A sampler that repeats itself has settled on a region:
+    after two in a row the trial goes to a policy not seen yet that differs from the last repeat in few knobs.
 
     Returns:
         The trial and its policy, or None when every policy of the space has been seen.
     """
     repeats = 0
+    repeated: Mapping[str, float] = {}
     while len(seen.candidates) < space.size:
         if seen.planned:
             plan = seen.planned.popleft()
             study.enqueue_trial(dict(plan.params), user_attrs=dict(plan.attributes))
-        elif repeats >= _REPEATS_BEFORE_RANDOM:
-            study.enqueue_trial(dict(_draw_unseen(space, seen, random.Random(seed + repeats))))  # noqa: S311  # no secret
+        elif repeats >= _REPEATS_BEFORE_DRAWING:
+            study.enqueue_trial(dict(_draw_near(space, seen, repeated, random.Random(seed + repeats))))  # noqa: S311  # no secret
         trial = study.ask()
         policy = space.suggest(trial)
         if policy not in seen:
             return trial, policy
+        repeated = trial.params
         tell_duplicate(study, trial, seen.candidates[policy.digest])
         repeats += 1
     return None
@@ -230,8 +232,20 @@ def tell_duplicate(study: "optuna.Study", trial: "optuna.Trial", digest: str) ->
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
-def _draw_unseen(space: SearchSpace, seen: Seen, generator: random.Random) -> Mapping[str, float]:
-    """A policy of the space that is not in `seen`, which must not hold all of them: at random, then the next free."""
+def _draw_near(
+    space: SearchSpace, seen: Seen, params: Mapping[str, float], generator: random.Random
+) -> Mapping[str, float]:
+    """A policy of the space that is not in `seen`, close to `params`: one knob changed at random, else two, and so on.
+
+    `seen` must not hold all of them.
+    """
+    for distance in range(1, len(space.knobs) + 1):
+        for _ in range(len(space.knobs)):
+            changed = dict(params)
+            for knob in generator.sample(space.knobs, distance):
+                changed[knob.name] = generator.choice([c for c in knob.choices if c != params[knob.name]])
+            if space.policy(changed) not in seen:
+                return changed
     start = generator.randrange(space.size)
-    candidates = (space.params((start + step) % space.size) for step in range(space.size))
-    return next(params for params in candidates if space.policy(params) not in seen)
+    every = (space.params((start + step) % space.size) for step in range(space.size))
+    return next(candidate for candidate in every if space.policy(candidate) not in seen)
