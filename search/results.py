@@ -78,6 +78,17 @@ def read_result(path: Path) -> RunResult:
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
 
 
+def write_report(path: Path) -> RunResult:
+    """Write the tables, plot and page of the run in `path` again, from what its folder holds.
+
+    Raises:
+        RunFolderError: As `read_result`, or the disk is full.
+    """
+    result = read_result(path)
+    write_results(RunFolder(path), result)
+    return result
+
+
 def front_of(points: Sequence[TrialPoint]) -> tuple[TrialPoint, ...]:
     """The confirmed front, slow to fast; the searched one before there are confirmed points."""
     from search.report.selection import select

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from compress.policy import Policy
+from compress.policy import LayerPolicy, Policy
 from search.point import TrialPoint
 from search.space import policy_of, summarize
 
@@ -115,9 +115,12 @@ def _point(trial: "optuna.trial.FrozenTrial", layers: Sequence[str]) -> TrialPoi
         reason=str(trial.user_attrs.get(REASON, "")),
         label=str(trial.user_attrs.get(LABEL, "")),
         policy_summary=summarize(policy),
-        layers={
-            name: {"bits": choice.weight_bits, "sparsity": choice.sparsity, "rank": choice.rank}
-            for name, choice in policy.layers.items()
-        },
+        layers={name: _shown(policy[name]) for name in layers},
         **figures,
     )
+
+
+def _shown(choice: LayerPolicy) -> dict[str, float | None]:
+    """A layer's choice as reports show it; a rank only where the layer was factorized."""
+    rank = choice.rank if choice.rank < 1.0 else None
+    return {"bits": choice.weight_bits, "sparsity": choice.sparsity, "rank": rank}

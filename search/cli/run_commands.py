@@ -24,11 +24,9 @@ def status(run: RunArgument) -> None:
 
 def report(run: RunArgument) -> None:
     """Write a run's tables, plot and page again, from what its folder holds."""
-    from search.results import read_result, write_results
-    from search.run_folder import RunFolder
+    from search.results import write_report
 
-    result = read_result(run)
-    write_results(RunFolder(run), result)
+    result = write_report(run)
     for path in (result.page_path, result.figure_path):
         typer.echo(path)
 

@@ -73,7 +73,7 @@ def _legend(points: list[TrialPoint]) -> str:
     bits = sorted({_bits(layer) for layer in layers} | {FP32_BITS}, reverse=True)
     parts = [f'<span class="key bits-{value}"></span>{_bits_name(value)}' for value in bits]
     if any(layer.get("rank") is not None for layer in layers):
-        parts.append("<b>r0.5</b> low rank: half of the full rank")
+        parts.append("<b>r0.5</b> low rank: half of the rank at which two factors cost as much as the layer")
     if any(layer.get("sparsity") for layer in layers):
         parts.append("<b>s50%</b> sparsity: half of the weights are zero or removed")
     return " ".join(f"<span>{part}</span>" for part in parts)

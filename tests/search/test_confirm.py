@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 import search.confirm
 from latency import MeasurementError
 from search import pareto
-from search.confirm import ENOUGH_POINTS, PASSES, confirm, nominate, read_confirmations, unconfirmed
+from search.confirm import (
+    ENOUGH_POINTS,
+    KNOWN_WELL,
+    MOST_PASSES,
+    PASSES,
+    confirm,
+    nominate,
+    read_confirmations,
+    unconfirmed,
+)
 from search.point import TrialPoint
 from search.progress import Progress
 from search.run_folder import RunFolder
@@ -56,10 +65,10 @@ def test_failed_trials_are_not_nominated() -> None:
 
 
 class FakeEvaluator:
-    """Ratios come out as asked; `broken` candidates cannot be measured."""
+    """Ratios come out as asked; `broken` candidates cannot be measured, `noisy` ones are never known well."""
 
-    def __init__(self, ratio: float = 0.6, grade: str = "clean", broken: str = "") -> None:
-        self.ratio, self.grade, self.broken = ratio, grade, broken
+    def __init__(self, ratio: float = 0.6, grade: str = "clean", broken: str = "", noisy: str = "") -> None:
+        self.ratio, self.grade, self.broken, self.noisy = ratio, grade, broken, noisy
         self.measured: list[str] = []
 
     def build(self, policy: str) -> str:
@@ -70,7 +79,12 @@ class FakeEvaluator:
         if candidate == self.broken:
             raise MeasurementError("worker died")
         return SimpleNamespace(
-            ratio=self.ratio, ratio_low=self.ratio, ratio_high=self.ratio, grade=self.grade, reason="noise"
+            ratio=self.ratio,
+            ratio_low=self.ratio,
+            ratio_high=self.ratio,
+            ratio_half_width=10 * KNOWN_WELL if candidate == self.noisy else KNOWN_WELL / 2,
+            grade=self.grade,
+            reason="noise",
         )
 
     def validate(self, _: str) -> tuple[object, object]:
@@ -105,6 +119,14 @@ def test_candidates_take_turns(folder: RunFolder) -> None:
     evaluator = FakeEvaluator()
     run(folder, evaluator)
     assert evaluator.measured == ["d0", "d1", "d2"] * PASSES
+
+
+def test_what_is_not_known_well_gets_further_passes_and_the_others_do_not(folder: RunFolder) -> None:
+    evaluator = FakeEvaluator(noisy="d1")
+    _, steps = run(folder, evaluator)
+    further = MOST_PASSES - PASSES
+    assert evaluator.measured == ["d0", "d1", "d2"] * PASSES + ["d1"] * further
+    assert steps[-1].done == steps[-1].total == 3 * PASSES + further
 
 
 def test_what_is_confirmed_is_not_measured_again(folder: RunFolder) -> None:

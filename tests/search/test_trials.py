@@ -59,8 +59,8 @@ def test_points_say_what_was_tried_and_what_came_of_it() -> None:
     assert (complete.digest, complete.state, complete.label) == ("abc", "complete", "all 8-bit")
     assert (complete.latency_ratio, complete.metric_drop, complete.model_bytes) == (0.5, 0.01, 1000)
     assert complete.layers == {
-        "l0": {"bits": 8, "sparsity": 0.0, "rank": 1.0},
-        "l1": {"bits": 32, "sparsity": 0.0, "rank": 1.0},
+        "l0": {"bits": 8, "sparsity": 0.0, "rank": None},
+        "l1": {"bits": 32, "sparsity": 0.0, "rank": None},
     }
     assert complete.policy_summary == "1 of 2 layers 8-bit"
     assert (failed.state, failed.reason, failed.digest, failed.model_bytes) == ("failed", "did not load", "", None)
