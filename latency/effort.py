@@ -11,15 +11,13 @@ class Effort:
 
     Every worker times the two models for ``seconds_per_process``; with slow models, for two rounds of four
     inferences at least. When the ratio's interval is then wider than ``target_half_width`` (relative), fresh workers
-    take another round, up to ``max_rounds``, as long as one fits into ``max_seconds``. ``fresh_workers`` replaces
-    all workers before the first round too, so that nothing is shared with earlier measurements.
+    take another round, up to ``max_rounds``, as long as one fits into ``max_seconds``.
     """
 
     target_half_width: float
     seconds_per_process: float
     max_rounds: int
     max_seconds: float
-    fresh_workers: bool = False
 
     def __post_init__(self) -> None:
         positive = {

@@ -220,8 +220,6 @@ class Meter:
         _transport, ring, _stack = self._opened()
         threads = self._profile.engine.threads
         number = 1
-        if effort.fresh_workers:
-            ring.replace_all()
         while True:
             round_start = self._clock()
             rounds.take()

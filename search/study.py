@@ -143,9 +143,12 @@ def resume(study: "optuna.Study", space: SearchSpace) -> Seen:
     Returns:
         What has been seen so far.
     """
-    for trial in study.get_trials(deepcopy=False):
+    left = study.get_trials(deepcopy=False)
+    for trial in left:
         if trial.state.name == "RUNNING":
             _end_left_running(study, trial)
+        elif trial.state.name == "WAITING":  # asking is the only way to take something out of Optuna's queue
+            mark_interrupted(study, study.ask().number)
     trials = study.get_trials(deepcopy=False)
     seen = Seen()
     for trial in trials:

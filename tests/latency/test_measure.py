@@ -58,7 +58,7 @@ def test_same_model_against_itself_is_measured_in_renewed_workers(
 def test_wide_interval_takes_another_round_in_fresh_processes(
     profile: HardwareProfile, baseline: bytes, candidate: bytes, feeds: Feeds, quick: Effort
 ) -> None:
-    never = dataclasses.replace(quick, target_half_width=1e-9, max_rounds=2, max_seconds=60, fresh_workers=True)
+    never = dataclasses.replace(quick, target_half_width=1e-9, max_rounds=2, max_seconds=60)
     with Meter(profile, baseline, feeds, effort=quick, workers=2) as meter:
         assert len(meter.measure(candidate, effort=never).processes) == 4
 
@@ -171,7 +171,6 @@ def test_mistakes_in_the_arguments_are_said(profile: HardwareProfile, baseline: 
 def test_confirming_takes_more_than_searching() -> None:
     assert CONFIRM.target_half_width < SEARCH.target_half_width
     assert CONFIRM.seconds_per_process > SEARCH.seconds_per_process
-    assert CONFIRM.fresh_workers
     with pytest.raises(ValueError, match="max_rounds must be above 0, got 0"):
         dataclasses.replace(SEARCH, max_rounds=0)
 

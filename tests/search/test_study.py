@@ -80,6 +80,14 @@ def test_what_a_killed_process_was_at_comes_back_after_the_starts(study: optuna.
     assert count_finished(study.trials) == 0
 
 
+def test_what_waits_in_optunas_own_queue_is_taken_out(study: optuna.Study) -> None:
+    """A process killed between putting a policy into the queue and taking it out again leaves it there."""
+    study.enqueue_trial({"bits/l0": 8.0, "bits/l1": 8.0, "bits/l2": 32.0})
+    seen = resume(study, SPACE)
+    assert ask(study, seen).user_attrs[LABEL] == "FP32"
+    assert not [trial for trial in study.get_trials() if trial.state.name == "WAITING"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "state", "finished"),
     [
