@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latency.cache import MeasurementLog
 from latency.combine import combine
-from latency.effort import CONFIRM, SEARCH, Effort
+from latency.effort import CONFIRM, RETRY, SEARCH, Effort
 from latency.errors import MeasurementError, MeasurementFormatError, OperationError, WorkerError
 from latency.measure import Cost, Meter
 from latency.measurement import Measurement, MeasurementKey
@@ -12,6 +12,7 @@ from latency.samples import ProcessSamples, Samples
 
 __all__ = [
     "CONFIRM",
+    "RETRY",
     "SEARCH",
     "Cost",
     "Effort",

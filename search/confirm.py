@@ -24,7 +24,7 @@ PASSES = 2
 MOST_PASSES = 3
 KNOWN_WELL = 0.02
 """Half-width of the ratio's interval above which a point gets further passes."""
-ENOUGH_POINTS = 12
+ENOUGH_POINTS = 16
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
 
 

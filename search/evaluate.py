@@ -10,7 +10,7 @@ from compress.faithfulness import open_checked
 from compress.policy import Policy
 from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
-from latency import CONFIRM, SEARCH, Effort, Measurement, Meter
+from latency import CONFIRM, RETRY, SEARCH, Effort, Measurement, Meter
 from search.stages import StageClock
 from search.trials import Outcome
 from workloads import (
@@ -80,12 +80,13 @@ class Evaluator:
         with self._stages.stage("building"):
             return self._compressor.build(policy)
 
-    def evaluate(self, candidate: Candidate, reference_ms: float | None = None) -> Outcome:
+    def evaluate(self, candidate: Candidate, reference_ms: float | None = None, *, again: bool = False) -> Outcome:
         """The figures of a candidate as the search sees them.
 
         Args:
             candidate: What to evaluate.
             reference_ms: FP32's latency that the ratio is multiplied with; None takes this measurement's own.
+            again: Whether an earlier measurement could not tell enough, so that this one takes more effort.
 
         Raises:
             CompressionError: It does not load, or does not run as its policy says.
@@ -102,7 +103,7 @@ class Evaluator:
             )
             checked.faithfulness.require()
         accuracy, drop = self._score(session_predictor(checked.session))
-        measurement = self._time(candidate, SEARCH)
+        measurement = self._time(candidate, RETRY if again else SEARCH)
         return Outcome(
             digest=candidate.digest,
             latency_ms=measurement.ratio * (reference_ms or measurement.baseline_ms),

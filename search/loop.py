@@ -128,7 +128,8 @@ class SearchLoop:
             self.seen.add(policy, candidate.digest)
             tell_duplicate(self.study, trial, candidate.digest)
             return None
-        return self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS))
+        again = bool(trial.user_attrs.get(POSTPONED))
+        return self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS), again=again)
 
     def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome) -> None:
         with self.stages.stage("storage"):

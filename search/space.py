@@ -11,7 +11,7 @@ from compress.policy import INT8, UNTOUCHED, LayerPolicy, Policy
 if TYPE_CHECKING:
     import optuna
 
-RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.125)
+RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 _BY_BITS = {32: UNTOUCHED, 8: INT8}
 
 

@@ -11,7 +11,7 @@ QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_rounds=1, ma
 
 def shorten() -> None:
     """Take few samples and believe them: a busy machine must not decide a test."""
-    search.evaluate.SEARCH = search.evaluate.CONFIRM = QUICK
+    search.evaluate.SEARCH = search.evaluate.RETRY = search.evaluate.CONFIRM = QUICK
     latency.grading._WIDEST = 10.0
 
 

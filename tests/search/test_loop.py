@@ -64,7 +64,7 @@ class FakeEvaluator:
     def build(self, policy: Policy) -> FakeCandidate:
         return FakeCandidate(policy, self.digest(policy))
 
-    def evaluate(self, candidate: FakeCandidate, reference_ms: float | None = None) -> Outcome:
+    def evaluate(self, candidate: FakeCandidate, reference_ms: float | None = None, *, again: bool = False) -> Outcome:
         self.evaluated.append(candidate.policy)
         changes = self.before(candidate) or {}
         eight = sum(choice.weight_bits == 8 for choice in candidate.policy.layers.values())
