@@ -35,7 +35,7 @@ class Effort:
 # Enough to rank candidates: one round, every process once.
 SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.2, max_rounds=1, max_seconds=5.0)
 # For what one round could not tell.
-RETRY = Effort(target_half_width=0.02, seconds_per_process=0.3, max_rounds=3, max_seconds=10.0)
+RETRY = Effort(target_half_width=0.03, seconds_per_process=0.3, max_rounds=2, max_seconds=10.0)
 # One pass of a confirmation; whoever confirms takes several and combines them. Between two passes over several
 # candidates the ring renews its workers anyway.
 CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.3, max_rounds=1, max_seconds=20.0)

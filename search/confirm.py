@@ -22,9 +22,9 @@ from workloads import WorkloadError
 FORMAT_VERSION = 1
 PASSES = 2
 MOST_PASSES = 3
-KNOWN_WELL = 0.02
+KNOWN_WELL = 0.03
 """Half-width of the ratio's interval above which a point gets further passes."""
-ENOUGH_POINTS = 16
+ENOUGH_POINTS = 14
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
 
 
