@@ -11,7 +11,7 @@ from compress.policy import INT8, UNTOUCHED, LayerPolicy, Policy
 if TYPE_CHECKING:
     import optuna
 
-RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
+RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.375, 0.3125, 0.25, 0.1875, 0.125)
 _BY_BITS = {32: UNTOUCHED, 8: INT8}
 
 
@@ -70,12 +70,15 @@ class SearchSpace:
         return policy_of(self.layers, params)
 
     def starts(self) -> tuple[Start, ...]:
-        """FP32, then every uniform choice: each bitwidth at each rank fraction, for all layers that offer it."""
+        """FP32, each uniform bitwidth, and the narrowest of them at each rank fraction.
+
+        A layer that lacks a choice takes its nearest. Ranks are not tried in wider formats: a fast network has both.
+        """
         bits = sorted({int(c) for k in self.knobs if k.name.startswith("bits/") for c in k.choices}, reverse=True)
         fractions = sorted({c for k in self.knobs if k.name.startswith("rank/") for c in k.choices}, reverse=True)
         starts: dict[tuple[float, ...], Start] = {}
         for fraction in fractions or [1.0]:
-            for width in bits or [32]:
+            for width in (bits or [32]) if fraction == 1.0 else (bits or [32])[-1:]:
                 params = {k.name: _nearest(k, width if k.name.startswith("bits/") else fraction) for k in self.knobs}
                 starts.setdefault(tuple(params.values()), Start(label=_label(width, fraction), params=params))
         return tuple(starts.values())
