@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compress.errors import FaithfulnessError
+from compress.errors import CompressionError, FaithfulnessError
 from compress.factorize import factor_name, first_name, inner_name
 from compress.kernels import disagreements, read_kernels
 from compress.network import Network
@@ -85,7 +85,7 @@ def open_checked(
         optimized = open_candidate(optimized_path=optimized_path)
         kernels = _kernels_by_layer(candidate, network, optimized_path)
     plain = open_candidate(optimize=False)
-    as_run, as_written = optimized.run(None, dict(feeds)), plain.run(None, dict(feeds))
+    as_run, as_written = _run(optimized, feeds), _run(plain, feeds)
     difference = relative_difference(as_run, as_written)
     allowed = max(_ALWAYS_ALLOWED, _SHARE_OF_DISTANCE * relative_difference(as_written, reference))
     problems = disagreements(network.layers, kernels, candidate.integer_layers)
@@ -98,6 +98,15 @@ def open_checked(
         kernels=kernels, relative_difference=difference, allowed_difference=allowed, problems=tuple(problems)
     )
     return CheckedSession(session=optimized, faithfulness=verdict)
+
+
+def _run(session: Any, feeds: Feeds) -> Outputs:
+    try:
+        outputs: Outputs = session.run(None, dict(feeds))
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CompressionError(f"ONNX Runtime does not run the candidate: {first_line}") from error
+    return outputs
 
 
 def relative_difference(outputs: Outputs, reference: Outputs) -> float:

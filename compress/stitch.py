@@ -122,7 +122,11 @@ class Compressor:
             for layer in integer:
                 weights |= self._quantized(layer, ranks.get(layer), self.scheme)
             passes.append(QuantizeLayers(self.scheme, weights, ranges))
-        return serialize(ir.passes.functionalize(ir.passes.Sequential(*passes))(self.network.model).model)
+        try:
+            result = ir.passes.functionalize(ir.passes.Sequential(*passes))(self.network.model)
+        except ir.passes.PassError as error:  # onnx-ir wraps whatever a pass raises
+            raise PolicyError(f"the policy cannot be built: {error.__cause__ or error}") from error
+        return serialize(result.model)
 
     def _factors(self, layer: Layer, rank: int) -> Factors:
         return self._calibration.factors[layer.name].cut(rank)

@@ -21,7 +21,7 @@ def run(
     workload: Workload | str | Path,
     target: HardwareProfile | str | Path = "local-cpu",
     *,
-    out: Path | None = None,
+    out: Path | str | None = None,
     trials: int | None = None,
     time_s: float | None = None,
     sampler: str = "tpe",

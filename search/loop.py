@@ -150,7 +150,11 @@ class SearchLoop:
             return self._fail(trial, policy, reason)
         trial.set_user_attr(POSTPONED, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        self.seen.planned.append(Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs)))
+        again = Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs))
+        if trial.user_attrs.get(LABEL) == FP32_LABEL:
+            self.seen.planned.appendleft(again)  # everything else is reported against it
+        else:
+            self.seen.planned.append(again)
         return f"#{trial.number} will be tried again: {reason}"
 
     def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:

@@ -33,8 +33,8 @@ class RunFolder:
         path: The folder; made when the first file is written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
 
     @property
     def config_path(self) -> Path:

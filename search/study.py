@@ -216,7 +216,8 @@ def ask_unseen(
             plan = seen.planned.popleft()
             study.enqueue_trial(dict(plan.params), user_attrs=dict(plan.attributes))
         elif repeats >= _REPEATS_BEFORE_DRAWING:
-            study.enqueue_trial(dict(_draw_near(space, seen, repeated, random.Random(seed + repeats))))  # noqa: S311  # no secret
+            generator = random.Random(seed + len(seen.candidates))  # noqa: S311  # no secret
+            study.enqueue_trial(dict(_draw_near(space, seen, repeated, generator)))
         trial = study.ask()
         policy = space.suggest(trial)
         if policy not in seen:
