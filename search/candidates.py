@@ -7,6 +7,7 @@ from typing import Any
 from compress.policy import Policy
 from compress.stitch import Compressor
 from deploy import BundleContent, write_bundle
+from search.errors import SearchError
 from search.point import TrialPoint
 from search.results import RunResult
 from search.run_folder import RunFolder, disk_errors
@@ -29,6 +30,11 @@ def write_candidates(
         path = folder.candidate_path(point.digest)
         if not path.is_dir():
             candidate = compressor.build(policies[point.digest])
+            if candidate.digest != point.digest:
+                raise SearchError(
+                    f"rebuilding #{point.number} gave other bytes ({candidate.digest[:8]}) than were measured "
+                    f"({point.digest[:8]}); a library has changed since: use the versions in environment.json"
+                )
             content = BundleContent(
                 onnx_bytes=candidate.onnx_bytes,
                 policy_json=candidate.policy.to_json(),
