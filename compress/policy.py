@@ -26,7 +26,7 @@ class LayerPolicy:
     Attributes:
         weight_bits: Bits per weight, one of 4, 8, 16, 32.
         activation_bits: Bits per input activation, one of 8, 16, 32.
-        activation_mode: `static` ranges from calibration, `dynamic` ranges per inference, or `float`.
+        activation_mode: `static` ranges from calibration, `dynamic` ranges per inference, or `float` (16 and 32 bits).
         sparsity: Ratio of weights (or channels) removed, in [0, 1].
         sparsity_pattern: Which weights go together; `none` exactly when sparsity is 0.
         rank: Fraction of the break-even rank in (0, 1]; 1 means not factorized.
@@ -61,11 +61,20 @@ class LayerPolicy:
                 f"sparsity_pattern must be 'none' exactly when sparsity is 0, "
                 f"got {self.sparsity_pattern!r} with sparsity {self.sparsity!r}"
             )
-        if (self.activation_bits == 32) != (self.activation_mode == "float"):
+        if (self.activation_bits == 8) != (self.activation_mode != "float"):
             raise PolicyError(
-                f"activation_mode must be 'float' exactly when activation_bits is 32, "
+                f"activation_mode must be 'static' or 'dynamic' exactly when activation_bits is 8, "
                 f"got {self.activation_mode!r} with {self.activation_bits} bits"
             )
+
+    @property
+    def format(self) -> str:
+        """The name in `FORMATS` of the bits and the activation mode; `w4a8-static` and the like where there is none."""
+        bits = (self.weight_bits, self.activation_bits, self.activation_mode)
+        for name, choice in FORMATS.items():
+            if bits == (choice.weight_bits, choice.activation_bits, choice.activation_mode):
+                return name
+        return f"w{self.weight_bits}a{self.activation_bits}-{self.activation_mode}"
 
     @property
     def is_identity(self) -> bool:
@@ -75,6 +84,18 @@ class LayerPolicy:
 
 UNTOUCHED = LayerPolicy()
 INT8 = LayerPolicy(weight_bits=8, activation_bits=8, activation_mode="static")
+
+FORMATS: Mapping[str, LayerPolicy] = MappingProxyType(
+    {
+        "fp32": UNTOUCHED,
+        "fp16": LayerPolicy(weight_bits=16, activation_bits=16),
+        "int8": INT8,
+        "int8-dynamic": LayerPolicy(weight_bits=8, activation_bits=8, activation_mode="dynamic"),
+        "int8-weights": LayerPolicy(weight_bits=8),
+        "int4-weights": LayerPolicy(weight_bits=4),
+    }
+)
+"""Number formats by the name that knobs, profiles and reports use, the widest first."""
 
 
 @dataclass(frozen=True)

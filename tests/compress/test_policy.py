@@ -20,7 +20,7 @@ def layer_policies(draw: st.DrawFn) -> LayerPolicy:
     sparsity = draw(st.sampled_from([0.0]) | st.floats(0.0, 1.0, exclude_min=True))
     return LayerPolicy(
         weight_bits=draw(st.sampled_from([4, 8, 16, 32])),
-        activation_bits=32 if mode == "float" else draw(st.sampled_from([8, 16])),
+        activation_bits=draw(st.sampled_from([16, 32])) if mode == "float" else 8,
         activation_mode=mode,
         sparsity=sparsity,
         sparsity_pattern="none" if sparsity == 0 else draw(st.sampled_from(["channels", "2:4", "unstructured"])),
@@ -86,7 +86,7 @@ def test_a_policy_cannot_be_changed() -> None:
         ({"rank": 0.0}, r"rank must be in \(0, 1\], got 0.0"),
         ({"rank": float("nan")}, r"rank must be in \(0, 1\], got nan"),
         ({"rank": None}, "rank must be a number, got None"),
-        ({"activation_bits": 8}, "activation_mode must be 'float' exactly when activation_bits is 32"),
+        ({"activation_bits": 8}, "activation_mode must be 'static' or 'dynamic' exactly when activation_bits is 8"),
     ],
 )
 def test_values_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:
