@@ -1,5 +1,6 @@
 """The form in which every benchmark reports."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +31,20 @@ class Figure:
         if self.asked is None:
             return True
         return self.value <= self.asked if self.better == "lower" else self.value >= self.asked
+
+
+def parser(description: str | None, *, quick: str, workload: str | None = None) -> argparse.ArgumentParser:
+    """The options that every benchmark takes.
+
+    Args:
+        description: What the benchmark measures.
+        quick: What `--quick` does, for the help.
+        workload: The default of `--workload`.
+    """
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--workload", default=workload, help="a Python file or a built-in's name")
+    made.add_argument("--quick", action="store_true", help=quick)
+    return made
 
 
 def report(benchmark: str, figures: Mapping[str, Figure]) -> None:

@@ -4,7 +4,6 @@ Runs the search in a process of its own, from the first import to the last file,
 network under test ran (for accuracy and for latency) by the seconds that passed.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -12,17 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import Figure, report
+from benchmarks.figures import Figure, parser, report
 from search.stages import INFERENCE_STAGES
 
 
 def main() -> None:
     """Run one search and report where its time went."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workload", default="mnist-resnet")
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--quick", action="store_true", help="8 trials instead")
-    arguments = parser.parse_args()
+    options = parser(__doc__, quick="8 trials instead", workload="mnist-resnet")
+    options.add_argument("--trials", type=int, default=40)
+    arguments = options.parse_args()
     trials = 8 if arguments.quick else arguments.trials
     with tempfile.TemporaryDirectory(prefix="paretune-benchmark-") as scratch:
         out = Path(scratch) / "run"

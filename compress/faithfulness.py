@@ -2,7 +2,8 @@
 
 Two independent witnesses: the graph that the runtime optimized for itself, kernel by kernel, and the candidate's
 outputs with optimizations on against off. Honest integer rounding moves outputs by a fraction of the candidate's own
-distance from FP32; a layer quantized behind the policy's back moves them by as much or more.
+distance from FP32; a layer quantized behind the policy's back moves them by as much or more. Deep networks amplify
+honest rounding beyond that: then the pieces between quantized tensors must agree, each given the same integers.
 """
 
 import tempfile
@@ -13,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
+from compress.agreement import piecewise_difference
 from compress.errors import CompressionError, FaithfulnessError
-from compress.factorize import factor_name, first_name, inner_name
-from compress.kernels import disagreements, read_kernels
+from compress.factorize_layers import factor_name, first_name, inner_name
+from compress.kernels import disagreements, marks, marks_of, read_kernels
 from compress.network import Network
-from compress.placement import WEIGHTED, only_reader
-from compress.quantize import quantized_weight_names
 from compress.runtime import open_session
 from compress.stitch import Candidate
+from compress.write_layers import written_names
 
 _ALWAYS_ALLOWED = 0.01
 _SHARE_OF_DISTANCE = 1 / 3
@@ -40,12 +40,15 @@ class Faithfulness:
         kernels: Layer name to the kernels that run it (two where it was factorized).
         relative_difference: ‖optimized − unoptimized‖ / ‖unoptimized‖ over all outputs and samples.
         allowed_difference: The larger of 0.01 and a third of the candidate's own distance from FP32.
+        piecewise_difference: The largest difference of any piece given the same integers (`compress.agreement`); None
+            where the outputs agreed, so that nobody looked.
         problems: One sentence each; empty when the candidate is what its policy says.
     """
 
     kernels: Mapping[str, tuple[str, ...]]
     relative_difference: float
     allowed_difference: float
+    piecewise_difference: float | None = None
     problems: tuple[str, ...] = field(default=())
 
     def require(self) -> None:
@@ -88,14 +91,26 @@ def open_checked(
     as_run, as_written = _run(optimized, feeds), _run(plain, feeds)
     difference = relative_difference(as_run, as_written)
     allowed = max(_ALWAYS_ALLOWED, _SHARE_OF_DISTANCE * relative_difference(as_written, reference))
-    problems = disagreements(network.layers, kernels, candidate.integer_layers)
-    if not difference <= allowed:
-        problems.append(
-            f"outputs with and without graph optimizations differ by {difference:.3g}, "
-            f"at most {allowed:.3g} is rounding"
+    piecewise = None
+    left = [layer for layer in network.layers if layer.name in candidate.formats]
+    problems = disagreements(left, kernels, candidate.formats)
+    if not difference <= allowed and np.isfinite(difference):
+        where, piecewise = piecewise_difference(
+            candidate.onnx_bytes, feeds, session_entries=candidate.session_entries, threads=threads
         )
+        if not piecewise <= _ALWAYS_ALLOWED:
+            problems.append(
+                f"outputs with and without graph optimizations differ by {difference:.3g}, and by {piecewise:.3g} "
+                f"where {where!r} is computed from the same integers; at most {_ALWAYS_ALLOWED:.3g} is rounding"
+            )
+    elif not np.isfinite(difference):
+        problems.append("its outputs are not finite")
     verdict = Faithfulness(
-        kernels=kernels, relative_difference=difference, allowed_difference=allowed, problems=tuple(problems)
+        kernels=kernels,
+        relative_difference=difference,
+        allowed_difference=allowed,
+        piecewise_difference=piecewise,
+        problems=tuple(problems),
     )
     return CheckedSession(session=optimized, faithfulness=verdict)
 
@@ -119,27 +134,15 @@ def relative_difference(outputs: Outputs, reference: Outputs) -> float:
 
 def _kernels_by_layer(candidate: Candidate, network: Network, optimized: Path) -> dict[str, tuple[str, ...]]:
     nodes = {node.name or "": node for node in network.model.graph}
-    marks: dict[str, list[str]] = {}
-    for layer in network.layers:
+    left = [layer for layer in network.layers if layer.name in candidate.formats]
+    known: dict[str, tuple[str, ...]] = {}
+    for layer in left:
         name, node = layer.node_name, nodes[layer.node_name]
-        own = [value.name or "" for value in node.inputs[1:] if value is not None and len(value.uses()) == 1]
-        factorized = layer.name in candidate.ranks
-        weight = [factor_name(layer, "second")] if factorized else []
-        marks[name] = [*weight, *quantized_weight_names(name), *own, *_written(node)]
-        if factorized:
+        if layer.name in candidate.ranks:
             first = first_name(name)
-            inner = inner_name(node.outputs[0].name or "")
-            marks[first] = [factor_name(layer, "first"), *quantized_weight_names(first), inner]
-    kernels = read_kernels(optimized, marks)
-    return {
-        layer.name: kernels[layer.node_name] + kernels.get(first_name(layer.node_name), ()) for layer in network.layers
-    }
-
-
-def _written(node: ir.Node) -> list[str]:
-    """The tensor that `node` writes, and those that it may write once the runtime has fused what follows."""
-    value, names = node.outputs[0], [node.outputs[0].name or ""]
-    while (reader := only_reader(value)) is not None and reader.op_type not in WEIGHTED and len(reader.outputs) == 1:
-        value = reader.outputs[0]
-        names.append(value.name or "")
-    return names
+            known[first] = marks(first, (factor_name(layer, "first"), inner_name(node.outputs[0].name or "")))
+            known[name] = (*marks(name, (factor_name(layer, "second"),)), *marks_of(node))
+        else:
+            known[name] = (*marks(name, written_names(name)), *marks_of(node))
+    kernels = read_kernels(optimized, known, candidate.onnx_bytes)
+    return {layer.name: kernels[layer.node_name] + kernels.get(first_name(layer.node_name), ()) for layer in left}

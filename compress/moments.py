@@ -82,4 +82,8 @@ class MomentSums:
             raise ValueError("no rows were added")
         offset = self._total / self._count
         covariance = self._products / self._count - offset[:, :, None] * offset[:, None, :]
-        return Moments(mean=self._shift + offset, covariance=covariance, by_channel=self._by_channel)
+        return Moments(
+            mean=(self._shift + offset).astype(np.float32),
+            covariance=covariance.astype(np.float32),
+            by_channel=self._by_channel,
+        )

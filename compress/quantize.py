@@ -96,7 +96,7 @@ class QuantizeLayers(ir.passes.InPlacePass):
     def _swap_weight(self, graph: ir.Graph, node: ir.Node, input_scale: np.float32) -> None:
         weight = self._weights[node.name or ""]
         bias = node.inputs[2] if len(node.inputs) > 2 else None
-        if bias is not None:
+        if bias is not None and self._scheme.integer_bias:
             values = constant(bias)
             weight = self._scheme.make_room_for_bias(weight, output_axis(node), values, input_scale)
             integers, bias_scale = self._scheme.quantize_bias(values, input_scale, weight[1])

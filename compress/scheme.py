@@ -28,14 +28,16 @@ class QuantizationScheme:
     arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295.)
 
     Attributes:
-        name: `u8s8`, `u8s7` or `s8s8`, as profiles call it.
+        name: `u8s8`, `u8s7`, `s8s8` or `symmetric`, as profiles call it.
         activation_dtype: `uint8` (asymmetric) or `int8` (symmetric, zero point 0).
         weight_limit: Largest weight magnitude: 127, or 63 where 8-bit products saturate 16-bit sums.
+        integer_bias: Whether biases become 32-bit integers; engines that want them in float refuse integers.
     """
 
     name: str
     activation_dtype: type[np.uint8] | type[np.int8]
     weight_limit: int
+    integer_bias: bool = True
 
     @property
     def saturates_like_clamp(self) -> bool:
@@ -116,5 +118,9 @@ SCHEMES = MappingProxyType(
         "u8s8": QuantizationScheme(name="u8s8", activation_dtype=np.uint8, weight_limit=127),
         "u8s7": QuantizationScheme(name="u8s7", activation_dtype=np.uint8, weight_limit=63),
         "s8s8": QuantizationScheme(name="s8s8", activation_dtype=np.int8, weight_limit=127),
+        # What TensorRT takes.
+        "symmetric": QuantizationScheme(
+            name="symmetric", activation_dtype=np.int8, weight_limit=127, integer_bias=False
+        ),
     }
 )

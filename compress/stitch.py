@@ -1,7 +1,9 @@
 """From a policy to the bytes of a candidate: graph edits on a clone, weights from the variant store."""
 
+import copy
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,25 +11,32 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from compress.activation_ranges import RANGE_METHODS
+from compress.bias import read_bias
 from compress.calibration import Calibration
+from compress.channel_groups import ChannelGroup, find_channel_groups
 from compress.errors import PolicyError
-from compress.factorize import (
-    FactorizeLayers,
-    Factors,
-    first_name,
-    first_weight,
-    inner_name,
-    rank_of,
-    second_weight,
-)
-from compress.graph import constant
+from compress.factorize_layers import FactorizeLayers, Split, first_name, inner_name
+from compress.finished_layer import FinishedLayer
+from compress.half_precision import HalfPrecisionLayers
 from compress.layers import Layer
 from compress.network import Network, serialize
-from compress.policy import LayerPolicy, Policy
+from compress.placement import clamp_bounds
+from compress.plan import LayerPlan, Plan, Planner
+from compress.policy import Policy
+from compress.prune_channels import PruneChannels
 from compress.quantize import QuantizeLayers
+from compress.quantize_dynamic import DynamicQuantizeLayers
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
 from compress.scheme import QuantizationScheme, QuantizedWeight, Range
 from compress.variants import VariantStore
+from compress.weight_grid import WeightGrid, grid_of
+from compress.weight_only import AccuracyLevel, BlockWeight, WeightOnlyLayers
+from compress.widths import single_valued
+from compress.workshop import Workshop
+from compress.write_layers import WriteLayers
+
+_NEED_SCHEME = {"int8", "int8-dynamic"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,12 +48,14 @@ class Candidate:
         onnx_bytes: The network.
         session_entries: Runtime session configuration without which the bytes would not run as the policy says.
         ranks: Layer name to its rank, for factorized layers.
+        formats: Layer name to the name of its number format, for the layers that are left.
     """
 
     policy: Policy
     onnx_bytes: bytes
     session_entries: Mapping[str, str]
     ranks: Mapping[str, int]
+    formats: Mapping[str, str]
 
     @cached_property
     def digest(self) -> str:
@@ -52,21 +63,23 @@ class Candidate:
         return hashlib.sha256(self.onnx_bytes).hexdigest()
 
     @property
-    def integer_layers(self) -> frozenset[str]:
-        """Names of the layers that the policy wants in integer kernels."""
-        return frozenset(name for name, choice in self.policy.layers.items() if choice.activation_bits == 8)
+    def depends_on_batch(self) -> bool:
+        """Whether a sample's output depends on the samples beside it: dynamic ranges span the batch."""
+        return "int8-dynamic" in self.formats.values()
 
 
 class Compressor:
     """Builds candidates of one network.
 
-    A layer is factorized first and quantized second; both factors get the layer's bitwidth.
-
     Args:
         network: The FP32 network; never changed.
         calibration: What `calibrate` found on it.
         scheme: 8-bit formats of the target; None where 8 bits do not pay.
-        rank_multiple: Ranks are rounded to this many channels.
+        channel_multiple: Widths and ranks are rounded to this many channels.
+        formats: Names of the number formats that policies may use.
+        weight_block: Inputs that share a scale in weight-only formats.
+        accuracy_level: What weight-only kernels may do with activations (`compress.weight_only`).
+        range_method: How ranges of activations are chosen, a name in `RANGE_METHODS`.
         store: Where finished weights are kept; shared by all candidates.
     """
 
@@ -76,108 +89,204 @@ class Compressor:
         calibration: Calibration,
         scheme: QuantizationScheme | None,
         *,
-        rank_multiple: int = 1,
+        channel_multiple: int = 1,
+        formats: Collection[str] = ("fp32", "int8"),
+        weight_block: int = 32,
+        accuracy_level: AccuracyLevel = 1,
+        range_method: str = "minmax",
         store: VariantStore | None = None,
     ) -> None:
-        if rank_multiple < 1:
-            raise ValueError(f"rank_multiple must be at least 1, got {rank_multiple}")
+        if channel_multiple < 1:
+            raise ValueError(f"channel_multiple must be at least 1, got {channel_multiple}")
         self.network = network
         self.scheme = scheme
-        self.rank_multiple = rank_multiple
+        self.channel_multiple = channel_multiple
+        self.range_method = range_method
+        self._weight_block = weight_block
+        self._accuracy_level = accuracy_level
         self._calibration = calibration
         self._store = VariantStore() if store is None else store
+        self._all_groups = find_channel_groups(network)
+        self.groups: Mapping[str, ChannelGroup] = single_valued(self._all_groups.groups)
+        self._workshop = Workshop(network, calibration, self._store, channel_multiple=channel_multiple)
+        self.formats = frozenset({"fp32", *formats} - (_NEED_SCHEME if scheme is None else set()))
+        self._planner = Planner(
+            network,
+            self._all_groups,
+            self.groups,
+            self._removal_order,
+            formats=self.formats,
+            channel_multiple=channel_multiple,
+        )
+        self._ranges = _ranges(network, calibration, scheme, range_method)
+        self._extremes = {name: (found.low, found.high) for name, found in calibration.histograms.items()}
         self._nodes = {node.name: node for node in network.model.graph}
+
+    def with_range_method(self, method: str) -> "Compressor":
+        """The same compressor, and the same store, with ranges chosen in another way."""
+        other = copy.copy(self)
+        other.range_method = method
+        other._ranges = _ranges(self.network, self._calibration, self.scheme, method)
+        return other
 
     def build(self, policy: Policy) -> Candidate:
         """The candidate for `policy`: the same policy gives the same bytes, in any process.
 
         Raises:
-            PolicyError: The policy does not fit the network, or asks for what is not built here.
+            PolicyError: The policy does not fit the network, or asks for what the target has not.
         """
-        self._check(policy)
-        ranks = {
-            layer: rank
-            for layer in self.network.layers
-            if (rank := rank_of(layer, policy[layer.name].rank, self.rank_multiple)) is not None
-        }
-        integer = [layer for layer in self.network.layers if policy[layer.name].weight_bits == 8]
-        onnx_bytes = self._transform(ranks, integer) if ranks or integer else self.network.onnx_bytes
+        plan = self._planner.resolve(policy)
+        if all(layer.is_identity for layer in plan.layers):
+            return Candidate(
+                policy=policy,
+                onnx_bytes=self.network.onnx_bytes,
+                session_entries={},
+                ranks={},
+                formats=self._named(plan),
+            )
+        try:
+            onnx_bytes, ranks, left = self._transform(plan)
+        except ir.passes.PassError as error:  # onnx-ir wraps whatever a pass raises
+            raise PolicyError(f"the policy cannot be built: {error.__cause__ or error}") from error
+        formats = {name: choice for name, choice in self._named(plan).items() if name in left}
         return Candidate(
             policy=policy,
             onnx_bytes=onnx_bytes,
-            session_entries=FAITHFUL_SESSION_ENTRIES if integer else {},
-            ranks={layer.name: rank for layer, rank in ranks.items()},
+            session_entries=FAITHFUL_SESSION_ENTRIES if "int8" in formats.values() else {},
+            ranks=ranks,
+            formats=formats,
         )
 
-    def _transform(self, ranks: Mapping[Layer, int], integer: list[Layer]) -> bytes:
-        passes: list[ir.passes.InPlacePass] = []
-        ranges: dict[str, Range] = dict(self._calibration.ranges)
-        if ranks:
-            passes.append(FactorizeLayers({layer: self._factors(layer, rank) for layer, rank in ranks.items()}))
-            for layer, rank in ranks.items():
-                ranges[self._inner_tensor(layer)] = self._calibration.inner_range(layer.name, rank)
-        if integer:
-            assert self.scheme is not None  # noqa: S101  # _check has refused 8 bits without one
-            weights: dict[str, QuantizedWeight] = {}
-            for layer in integer:
-                weights |= self._quantized(layer, ranks.get(layer), self.scheme)
-            passes.append(QuantizeLayers(self.scheme, weights, ranges))
-        try:
-            result = ir.passes.functionalize(ir.passes.Sequential(*passes))(self.network.model)
-        except ir.passes.PassError as error:  # onnx-ir wraps whatever a pass raises
-            raise PolicyError(f"the policy cannot be built: {error.__cause__ or error}") from error
-        return serialize(result.model)
+    @staticmethod
+    def _named(plan: Plan) -> dict[str, str]:
+        return {layer.layer.name: layer.format for layer in plan.layers}
 
-    def _factors(self, layer: Layer, rank: int) -> Factors:
-        return self._calibration.factors[layer.name].cut(rank)
+    def _transform(self, plan: Plan) -> tuple[bytes, dict[str, int], frozenset[str]]:
+        """The bytes, the ranks of factorized layers, and the names of the layers that are left."""
+        finished = {layer: self._finish(layer) for layer in plan.layers if not layer.is_identity and not layer.is_gone}
+        model = self.network.model.clone()
+        if plan.kept:
+            biases = {
+                layer.layer.name: self._own_answer(layer, done.bias)
+                for layer, done in finished.items()
+                if layer.is_ended and done.bias is not None
+            }
+            PruneChannels(self.network, self._all_groups, plan.kept, biases=biases)(model)
+        standing = {node.name for node in model.graph}
+        finished = {layer: done for layer, done in finished.items() if layer.layer.node_name in standing}
+        for edit in self._edits(finished):
+            edit(model)
+        left = frozenset(layer.layer.name for layer in plan.layers if layer.layer.node_name in standing)
+        ranks = {layer.layer.name: done.rank for layer, done in finished.items() if done.rank is not None}
+        return serialize(model), ranks, left
 
-    def _quantized(self, layer: Layer, rank: int | None, scheme: QuantizationScheme) -> dict[str, QuantizedWeight]:
-        """Operator name to integer weight, for the one or two operators that the layer has become."""
-        key = (layer.name, rank, scheme.name)
-        axis = layer.output_axis
-        if rank is None:
-            make = lambda: scheme.quantize_weight(self._weight(layer), axis)  # noqa: E731
-            return {layer.node_name: self._store.get(key, make)}
-        factors = self._factors(layer, rank)
-        return {
-            first_name(layer.node_name): self._store.get(
-                (*key, "first"), lambda: scheme.quantize_weight(first_weight(layer, factors.first), axis)
-            ),
-            layer.node_name: self._store.get(
-                (*key, "second"), lambda: scheme.quantize_weight(second_weight(layer, factors.second), axis)
-            ),
+    def _own_answer(self, plan: LayerPlan, bias: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What an operator without inputs answers: the bias, less what the Add behind a MatMul will add of it."""
+        node = self._nodes[plan.layer.node_name]
+        behind = read_bias(node) if node.op_type == "MatMul" else None
+        if behind is None:
+            return bias
+        own: NDArray[np.float32] = bias - (behind if plan.kept_outputs is None else behind[plan.kept_outputs])
+        return own
+
+    def _finish(self, layer: LayerPlan) -> FinishedLayer:
+        grid = None if layer.is_ended else grid_of(layer.format, self.scheme, self._weight_block)
+        return self._workshop.finish(layer, grid)
+
+    def _edits(self, finished: Mapping[LayerPlan, FinishedLayer]) -> Iterator[ir.passes.InPlacePass]:
+        """What turns the thinned graph into the candidate; floats first, then the formats."""
+        whole = {layer.layer.node_name: done for layer, done in finished.items() if done.rank is None}
+        yield WriteLayers(
+            {name: done.weights[0] for name, done in whole.items() if done.weights},
+            {name: done.bias for name, done in whole.items() if done.bias is not None},
+        )
+        splits = {
+            layer.layer.name: Split(
+                layer=layer.layer,
+                first=done.weights[0],
+                second=done.weights[1],
+                bias=done.bias,
+                first_axes=done.first_axes,
+            )
+            for layer, done in finished.items()
+            if done.rank is not None
         }
+        if splits:
+            yield FactorizeLayers(splits)
+        yield from self._formats(finished)
 
-    def _weight(self, layer: Layer) -> NDArray[np.float32]:
-        return constant(self.network.model.graph.initializers[layer.weight_name])
+    def _formats(self, finished: Mapping[LayerPlan, FinishedLayer]) -> Iterator[ir.passes.InPlacePass]:
+        by_format: dict[str, list[tuple[LayerPlan, FinishedLayer]]] = {}
+        for layer, done in finished.items():
+            by_format.setdefault(layer.format, []).append((layer, done))
+        ranges = dict(self._ranges)
+        for layer, done in finished.items():
+            if done.inner_range is not None:
+                ranges[self._inner_tensor(layer.layer)] = done.inner_range
+        if self.scheme is not None and "int8" in by_format:
+            yield QuantizeLayers(self.scheme, _channel_weights(by_format["int8"]), ranges)
+        if self.scheme is not None and "int8-dynamic" in by_format:
+            yield DynamicQuantizeLayers(self.scheme, _channel_weights(by_format["int8-dynamic"]))
+        for name in ("int8-weights", "int4-weights"):
+            if name in by_format:
+                yield WeightOnlyLayers(
+                    _block_weights(by_format[name], grid_of(name, self.scheme, self._weight_block)),
+                    accuracy_level=self._accuracy_level,
+                )
+        if "fp16" in by_format:
+            names = [name for layer, done in by_format["fp16"] for name in _operators(layer, done)]
+            yield HalfPrecisionLayers(names, self._extremes)
 
     def _inner_tensor(self, layer: Layer) -> str:
         return inner_name(self._nodes[layer.node_name].outputs[0].name or "")
 
-    def _check(self, policy: Policy) -> None:
-        names = {layer.name for layer in self.network.layers}
-        for problem, found in (
-            ("names a layer that the network has not", set(policy.layers) - names),
-            ("lacks a layer of the network", names - set(policy.layers)),
-        ):
-            if found:
-                raise PolicyError(f"the policy {problem}: {min(found)!r}")
-        for layer in self.network.layers:
-            self._check_layer(layer, policy[layer.name])
+    def _removal_order(self, name: str) -> NDArray[np.int64]:
+        """The units of a group, the one that goes first first; found once."""
+        group = self.groups[name]
+        return self._store.get(("removal order", name), lambda: (self._workshop.removal_order(group),))[0]
 
-    def _check_layer(self, layer: Layer, choice: LayerPolicy) -> None:
-        bits = (choice.weight_bits, choice.activation_bits, choice.activation_mode)
-        if bits not in ((32, 32, "float"), (8, 8, "static")):
-            raise PolicyError(
-                f"layer {layer.name!r}: weights of {bits[0]} bits with {bits[2]} activations of {bits[1]} bits are "
-                "not built yet; use 32/32 float or 8/8 static"
-            )
-        if choice.weight_bits == 8 and self.scheme is None:
-            raise PolicyError(f"layer {layer.name!r}: the target has no 8-bit scheme; use 32 bits")
-        if choice.sparsity:
-            raise PolicyError(f"layer {layer.name!r}: sparsity {choice.sparsity} is not built yet; use 0")
-        if choice.rank < 1.0 and rank_of(layer, choice.rank, self.rank_multiple) is None:
-            raise PolicyError(
-                f"layer {layer.name!r}: rank {choice.rank} saves nothing here "
-                f"(ranks are multiples of {self.rank_multiple}); use 1.0"
-            )
+
+def _operators(layer: LayerPlan, done: FinishedLayer) -> list[str]:
+    """The operators that a layer has become, in the order of their weights."""
+    name = layer.layer.node_name
+    return [name] if done.rank is None else [first_name(name), name]
+
+
+def _channel_weights(layers: Iterable[tuple[LayerPlan, FinishedLayer]]) -> dict[str, QuantizedWeight]:
+    """Operator name to integers, as stored, and scales."""
+    weights = {}
+    for layer, done in layers:
+        for name, rounded in zip(_operators(layer, done), done.rounded, strict=True):
+            weights[name] = rounded.integers, rounded.scale[:, 0]
+    return weights
+
+
+def _block_weights(
+    layers: Iterable[tuple[LayerPlan, FinishedLayer]], grid: WeightGrid | None
+) -> dict[str, BlockWeight]:
+    assert grid is not None  # noqa: S101  # weight-only formats have one
+    return {
+        name: BlockWeight(
+            integers=rounded.integers.astype(np.uint8),
+            scale=rounded.scale,
+            zero_point=rounded.zero_point,
+            bits=grid.bits,
+            block=grid.block,
+        )
+        for layer, done in layers
+        for name, rounded in zip(_operators(layer, done), done.rounded, strict=True)
+    }
+
+
+def _ranges(
+    network: Network, calibration: Calibration, scheme: QuantizationScheme | None, method: str
+) -> dict[str, Range]:
+    """Range by tensor name, as the method would have them for the scheme."""
+    if scheme is None:
+        return {}
+    clamps = {value.name: clamp_bounds(node) for node in network.model.graph for value in node.outputs}
+    choose = RANGE_METHODS[method]
+    return {
+        name: choose(histogram, scheme, clamps.get(name) or (-math.inf, math.inf))
+        for name, histogram in calibration.histograms.items()
+    }

@@ -1,11 +1,18 @@
-"""The store of finished weights: made once per layer and choice, then stitched into any number of candidates."""
+"""The store of finished weights: made once per layer and choice, then stitched into any number of candidates.
+
+It has two levels. What was used last is held in memory. Where a folder is given, everything lies in it as well, for the
+other trials and workers of a run, and for the run that is resumed.
+"""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from compress.variant_files import DEFAULT_DISK_LIMIT_BYTES, Arrays, Key, VariantFiles, canonical
 
 T = TypeVar("T", bound=tuple[NDArray[np.generic], ...])
 
@@ -13,39 +20,71 @@ DEFAULT_LIMIT_BYTES = 512 * 2**20
 
 
 class VariantStore:
-    """Arrays by key, the least recently used dropped when their size passes a limit.
+    """Arrays by key, the least recently used dropped when their size passes a limit; for one thread at a time.
 
     Args:
-        limit_bytes: Most bytes kept; one entry larger than this is made anew each time.
+        limit_bytes: Most bytes kept in memory; one entry larger than this is made, or read, anew each time.
+        folder: Where any number of processes share what they have made; None for memory alone.
+        disk_limit_bytes: Most bytes of finished files in the folder.
     """
 
-    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
-        if limit_bytes < 0:
-            raise ValueError(f"limit_bytes must not be negative, got {limit_bytes}")
+    def __init__(
+        self,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        folder: Path | None = None,
+        disk_limit_bytes: int = DEFAULT_DISK_LIMIT_BYTES,
+    ) -> None:
+        for name, value in (("limit_bytes", limit_bytes), ("disk_limit_bytes", disk_limit_bytes)):
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
         self._limit_bytes = limit_bytes
-        self._entries: OrderedDict[Hashable, Any] = OrderedDict()
+        self._entries: OrderedDict[str, Arrays] = OrderedDict()
         self._size_bytes = 0
+        self._files = None if folder is None else VariantFiles(folder, disk_limit_bytes)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes held now."""
+        """Bytes held in memory now."""
         return self._size_bytes
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The arrays under `key`, made by `make` when they are not there."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            found: T = self._entries[key]
-            return found
-        made = make()
-        size = sum(array.nbytes for array in made)
-        if size <= self._limit_bytes:
-            self._entries[key] = made
-            self._size_bytes += size
-            self._evict()
-        return made
+    def get(self, key: Key, make: Callable[[], T]) -> T:
+        """The arrays under `key`, made by `make` where neither memory nor the folder has them. They are read-only.
 
-    def _evict(self) -> None:
+        Args:
+            key: Everything that the arrays depend on. Where a folder is given that includes the network and the
+                calibration, by their digests: another run's process may have written them.
+            make: Called without arguments; must give the same arrays in every process.
+
+        Raises:
+            TypeError: A part of the key is not a str, int, float or None.
+        """
+        name = canonical(key)
+        if name in self._entries:
+            self._entries.move_to_end(name)
+            return cast(T, self._entries[name])
+        arrays = None if self._files is None else self._files.read(name)
+        if arrays is None:
+            arrays = make()
+            if self._files is not None:
+                self._files.write(name, arrays)
+        arrays = tuple(_read_only(array) for array in arrays)
+        self._keep(name, arrays)
+        return cast(T, arrays)
+
+    def _keep(self, name: str, arrays: Arrays) -> None:
+        size = sum(array.nbytes for array in arrays)
+        if size > self._limit_bytes:
+            return
+        # `make` may have asked for the same key, or for others, by itself.
+        self._size_bytes += size - sum(array.nbytes for array in self._entries.pop(name, ()))
+        self._entries[name] = arrays
         while self._size_bytes > self._limit_bytes:
             _, dropped = self._entries.popitem(last=False)
             self._size_bytes -= sum(array.nbytes for array in dropped)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array for reading only; a view of another's memory is copied, so that nothing larger is kept alive."""
+    array = array.view() if array.base is None else array.copy(order="K")
+    array.flags.writeable = False
+    return array

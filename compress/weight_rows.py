@@ -3,12 +3,13 @@
 A solver sees rows of shape (G, R, K) and the second moments (G, K, K) of what the rows are multiplied with: G blocks
 that share nothing, R rows that each answer on their own, K inputs to a row. For most layers that is one block, a row
 per output channel and in × kernel inputs. A grouped convolution has a block per group. A convolution whose kernel is
-too long for second moments over all its inputs (1,024 channels × 64 taps) is read channel by channel: one row per output
-channel *and tap*, whose inputs are the channels alone. Taps then count as uncorrelated, which is wrong but never by
-much: what must be known is which channels can stand in for one another.
+too long for second moments over all its inputs (1,024 channels × 64 taps) is read channel by channel: one row per
+output channel *and tap*, whose inputs are the channels alone. Taps then count as uncorrelated, which is wrong but rarely
+matters: what must be known is which channels can stand in for one another.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def row_length(layer: Layer, *, by_channel: bool) -> int:
     return inputs_per_group(layer) * (1 if by_channel else taps_of(layer))
 
 
-def to_rows(layer: Layer, weight: NDArray[np.generic], *, by_channel: bool = False) -> NDArray[np.generic]:
+def to_rows(layer: Layer, weight: NDArray[Any], *, by_channel: bool = False) -> NDArray[Any]:
     """The weight, as stored, in rows of shape (G, R, K).
 
     Columns are ordered channel first, tap second; rows output channel first, tap second.
@@ -47,7 +48,7 @@ def to_rows(layer: Layer, weight: NDArray[np.generic], *, by_channel: bool = Fal
     return split.swapaxes(2, 3).reshape(groups, -1, inputs)
 
 
-def from_rows(layer: Layer, rows: NDArray[np.generic], *, by_channel: bool = False) -> NDArray[np.generic]:
+def from_rows(layer: Layer, rows: NDArray[Any], *, by_channel: bool = False) -> NDArray[Any]:
     """The inverse of `to_rows`, contiguous, in the layer's stored shape."""
     if layer.op_type != "Conv":
         return np.ascontiguousarray(rows[0] if layer.output_axis == 0 else rows[0].T)
@@ -57,7 +58,7 @@ def from_rows(layer: Layer, rows: NDArray[np.generic], *, by_channel: bool = Fal
     return np.ascontiguousarray(rows.reshape(layer.weight_shape))
 
 
-def repeat_per_row(layer: Layer, values: NDArray[np.generic], *, by_channel: bool = False) -> NDArray[np.generic]:
+def repeat_per_row(layer: Layer, values: NDArray[Any], *, by_channel: bool = False) -> NDArray[Any]:
     """One value per output channel, shape (out,), as one per row, shape (G, R)."""
     repeats = taps_of(layer) if by_channel else 1
     return np.repeat(values, repeats).reshape(layer.groups, -1)

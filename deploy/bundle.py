@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ class BundleContent:
 
 
 def write_bundle(folder: Path, content: BundleContent) -> None:
-    """Write `model.onnx`, `policy.json` and `manifest.json` into `folder`: all of them or none.
+    """Write `model.onnx`, `policy.json` and `manifest.json` into `folder`: all of them or none, on the disk for good.
 
     An existing folder is replaced by renaming: at no moment does it hold files of both.
 
@@ -54,15 +55,57 @@ def write_bundle(folder: Path, content: BundleContent) -> None:
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
     try:
         for name, data in files.items():
-            (temporary / name).write_bytes(data)
+            _write_through(temporary / name, data)
         temporary.chmod(0o755)
+        _sync(temporary)
         if folder.is_dir():
             _replace(temporary, folder)
         else:
             temporary.replace(folder)
+        _sync(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether `folder` is a bundle as `write_bundle` makes them: its manifest and the files that it names, no more."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        named = {"manifest.json", *manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return not folder.is_symlink() and named == {path.name for path in folder.iterdir()}
+
+
+def remove_bundle(folder: Path) -> None:
+    """Remove the bundle `folder`: at no moment is a part of it there under its name.
+
+    Raises:
+        ValueError: It is none, or holds more than a bundle; it stays as it is.
+        OSError: It cannot be removed.
+    """
+    if not is_bundle(folder):
+        raise ValueError(f"{str(folder)!r} is no bundle, or holds other files too; remove it yourself")
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
+    folder.replace(aside)
+    shutil.rmtree(aside)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Put the folder's own entries on the disk: without that a power cut may leave files without names."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(new: Path, old: Path) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hwprofiles.errors import ProfileError, first_problem
 
 FORMAT_VERSION = 1
 
-Int8Scheme = Literal["auto", "u8s8", "u8s7", "s8s8", "none"]
-WeightBits = Literal[32, 16, 8, 4]
-SparsityPattern = Literal["channel", "2:4"]
+Int8Scheme = Literal["auto", "u8s8", "u8s7", "s8s8", "symmetric", "none"]
+NumberFormat = Literal["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int4-weights"]
+WeightBlockSize = Literal[16, 32, 64, 128, 256]
+WeightOnlyCompute = Literal["float", "int8"]
+SparsityPattern = Literal["channels", "2:4", "unstructured"]
 Core = Annotated[int, Field(ge=0)]
+
+_BY_BITS: Mapping[int, NumberFormat] = MappingProxyType({32: "fp32", 16: "fp16", 8: "int8", 4: "int4-weights"})
 
 
 class _Part(BaseModel):
@@ -54,19 +60,71 @@ class Engine(_Part):
 class Formats(_Part):
     """The number formats that are worth searching on the target.
 
-    ``u8s8`` is unsigned 8-bit activations with signed 8-bit weights; ``u8s7`` is the same with weights reduced to
-    7 bits, for x86 without VNNI, whose 8-bit products can saturate; ``auto`` asks the machine.
+    ``offered`` lists them by name, FP32 always among them. ``int8`` takes the ranges of activations from calibration,
+    ``int8-dynamic`` anew at every inference, and both are carried out in ``int8_scheme``: ``u8s8`` is unsigned 8-bit
+    activations with signed 8-bit weights; ``u8s7`` is the same with weights reduced to 7 bits, for x86 without VNNI,
+    whose 8-bit products can saturate; ``symmetric`` is ``s8s8`` with biases in float, as TensorRT wants them; ``auto``
+    asks the machine.
+
+    ``int8-weights`` and ``int4-weights`` leave activations in float; their weights share a scale in blocks of
+    ``weight_block_size`` inputs. With ``weight_only_compute = "int8"`` the kernel may round blocks of activations to 8
+    bits on the fly, without which these formats save bytes but no time on a processor.
     """
 
+    offered: Annotated[tuple[NumberFormat, ...], Field(min_length=1)] = ("fp32", "int8")
     int8_scheme: Int8Scheme = "auto"
-    weight_bits: Annotated[tuple[WeightBits, ...], Field(min_length=1)] = (32, 8)
+    weight_block_size: WeightBlockSize = 32
+    weight_only_compute: WeightOnlyCompute = "float"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_bits(cls, table: Any) -> Any:
+        """``weight_bits = [32, 8]``, as profiles had it before formats had names, reads as ``offered``."""
+        if not isinstance(table, dict) or "weight_bits" not in table:
+            return table
+        if "offered" in table:
+            msg = "weight_bits is the old name of offered; leave weight_bits out"
+            raise ValueError(msg)
+        bits = table["weight_bits"]
+        if not isinstance(bits, list | tuple) or not all(isinstance(b, int) and b in _BY_BITS for b in bits):
+            msg = f"weight_bits must be a list of {', '.join(map(str, _BY_BITS))}, got {bits!r}; better list offered"
+            raise ValueError(msg)
+        named = {"offered": tuple(dict.fromkeys(("fp32", *(_BY_BITS[b] for b in bits))))}
+        return {key: value for key, value in table.items() if key != "weight_bits"} | named
+
+    @field_validator("offered")
+    @classmethod
+    def _formats_are_distinct(cls, offered: tuple[NumberFormat, ...]) -> tuple[NumberFormat, ...]:
+        """In the order of `NumberFormat`, so that the same choice is the same profile however it was written."""
+        if len(set(offered)) != len(offered) or "fp32" not in offered:
+            msg = "list distinct formats, fp32 among them"
+            raise ValueError(msg)
+        return tuple(name for name in get_args(NumberFormat) if name in offered)
+
+    @property
+    def weight_bits(self) -> tuple[int, ...]:
+        """The distinct weight bitwidths among the formats offered, the widest first."""
+        bits = {"fp32": 32, "fp16": 16, "int4-weights": 4}
+        return tuple(sorted({bits.get(name, 8) for name in self.offered}, reverse=True))
 
 
 class Sparsity(_Part):
-    """The zeros that pay: ``patterns`` that kernels skip, and the multiple that channel counts should keep."""
+    """The zeros that pay: ``patterns``, and the multiple that channel counts should keep.
+
+    ``channels`` are taken out of the graph, which pays everywhere; ``2:4`` and ``unstructured`` zeros pay where
+    kernels skip them, or where bytes count.
+    """
 
     patterns: tuple[SparsityPattern, ...] = ()
     channel_multiple: Annotated[int, Field(ge=1)]
+
+    @field_validator("patterns")
+    @classmethod
+    def _patterns_are_distinct(cls, patterns: tuple[SparsityPattern, ...]) -> tuple[SparsityPattern, ...]:
+        if len(set(patterns)) != len(patterns):
+            msg = "list each pattern once"
+            raise ValueError(msg)
+        return patterns
 
 
 class HardwareProfile(_Part):
@@ -110,8 +168,9 @@ class HardwareProfile(_Part):
             raise ProfileError(msg) from error
         return self.model_copy(update={"engine": engine})
 
-    def with_int8_scheme(self, scheme: Literal["u8s8", "u8s7", "s8s8", "none"]) -> Self:
-        """The same target with its 8-bit scheme decided; ``none`` also takes 8 out of the bits that pay."""
-        bits = tuple(bits for bits in self.formats.weight_bits if bits != 8 or scheme != "none")
-        formats = Formats(int8_scheme=scheme, weight_bits=bits or (32,))
+    def with_int8_scheme(self, scheme: Literal["u8s8", "u8s7", "s8s8", "symmetric", "none"]) -> Self:
+        """The same target with its 8-bit scheme decided; ``none`` takes out the formats that compute in integers."""
+        integer = ("int8", "int8-dynamic")
+        offered = tuple(name for name in self.formats.offered if scheme != "none" or name not in integer)
+        formats = self.formats.model_copy(update={"int8_scheme": scheme, "offered": offered})
         return self.model_copy(update={"formats": formats})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from latency.cache import MeasurementLog
 from latency.combine import combine
 from latency.effort import CONFIRM, RETRY, SEARCH, Effort
-from latency.errors import MeasurementError, MeasurementFormatError, OperationError, WorkerError
+from latency.errors import MeasurementError, MeasurementFormatError, OperationError, TargetError, WorkerError
 from latency.measure import Cost, Meter
 from latency.measurement import Measurement, MeasurementKey
 from latency.samples import ProcessSamples, Samples
@@ -25,6 +25,7 @@ __all__ = [
     "OperationError",
     "ProcessSamples",
     "Samples",
+    "TargetError",
     "WorkerError",
     "combine",
 ]

@@ -19,5 +19,9 @@ class MeasurementError(Exception):
     """A model that could not be measured. It costs one trial; the next model can be measured."""
 
 
+class TargetError(Exception):
+    """The target itself does not work, for whatever model: no room for files, no way to start a worker."""
+
+
 class MeasurementFormatError(ValueError):
     """A stored measurement that cannot be read."""

@@ -18,7 +18,7 @@ from latency.rounds import Rounds
 from latency.statistics import SpreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latency.cache import MeasurementLog
     from latency.grading import Verdict
     from latency.measurement import MeasurementKey
+    from latency.ring import Request
     from latency.samples import Clock
     from latency.statistics import SpreadPrior
     from latency.transports import Transport
@@ -111,17 +112,12 @@ class Meter:
         start = self._clock()
         with ExitStack() as stack:
             transport = stack.enter_context(self._transport or _local_transport())
-            ring = WorkerRing(
-                transport,
-                self._baseline.preparation(transport),
-                size=self._size,
-                timeout_s=max(self._patience_s, _START_S),
-                on_answer=self._note_runtime,
-            )
-            if self._hardware_id is None:
-                self._hardware_id = _hardware_id()
-            _import_statistics()
+            preparation = self._baseline.preparation(transport)
             try:
+                ring = self._start_ring(transport, preparation)
+                if self._hardware_id is None:
+                    self._hardware_id = _hardware_id()
+                _import_statistics()
                 ring.make_ready()
             except (WorkerError, OperationError) as error:
                 msg = f"the baseline cannot be measured on '{self._profile.name}': {error}"
@@ -129,6 +125,15 @@ class Meter:
             self._open = (transport, ring, stack.pop_all())
         self.cost.overhead_s += self._clock() - start
         return self
+
+    def _start_ring(self, transport: Transport, preparation: Sequence[Request]) -> WorkerRing:
+        return WorkerRing(
+            transport,
+            preparation,
+            size=self._size,
+            timeout_s=max(self._patience_s, _START_S),
+            on_answer=self._note_runtime,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -161,6 +166,7 @@ class Meter:
         Raises:
             MeasurementError: the runtime refuses the candidate, or workers died or hung over it. The meter can
                 measure the next one.
+            TargetError: the target has no room for the candidate; nor will it have for the next one.
         """
         start = self._clock()
         entries = dict(session_entries or {})

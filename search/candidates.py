@@ -6,17 +6,20 @@ from typing import Any
 
 from compress.policy import Policy
 from compress.stitch import Compressor
-from deploy import BundleContent, write_bundle
-from search.errors import SearchError
+from deploy import BundleContent, is_bundle, remove_bundle, write_bundle
+from search.disk_errors import disk_errors
 from search.point import TrialPoint
+from search.rebuild import rebuild
 from search.results import RunResult
-from search.run_folder import RunFolder, disk_errors
+from search.run_folder import RunFolder
 
 
 def write_candidates(
     folder: RunFolder, compressor: Compressor, policies: Mapping[str, Policy], result: RunResult
 ) -> None:
     """Write `candidates/DIGEST/` for every point of the confirmed front that is not there yet.
+
+    Points that left the front are removed. What is no point of the run, or what somebody has put a file into, stays.
 
     Args:
         folder: The run's folder.
@@ -29,12 +32,7 @@ def write_candidates(
     for point in result.front:
         path = folder.candidate_path(point.digest)
         if not path.is_dir():
-            candidate = compressor.build(policies[point.digest])
-            if candidate.digest != point.digest:
-                raise SearchError(
-                    f"rebuilding #{point.number} gave other bytes ({candidate.digest[:8]}) than were measured "
-                    f"({point.digest[:8]}); a library has changed since: use the versions in environment.json"
-                )
+            candidate = rebuild(point, policies[point.digest], compressor.build)
             content = BundleContent(
                 onnx_bytes=candidate.onnx_bytes,
                 policy_json=candidate.policy.to_json(),
@@ -43,6 +41,11 @@ def write_candidates(
             )
             with disk_errors(folder.path):
                 write_bundle(path, content)
+    on_front = {point.digest for point in result.front}
+    for point in result.points:
+        path = folder.candidate_path(point.digest)
+        if point.digest and point.digest not in on_front and is_bundle(path):
+            remove_bundle(path)
 
 
 def _facts(point: TrialPoint, result: RunResult) -> dict[str, Any]:

@@ -6,17 +6,21 @@ machine falls on all of them alike.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from compress.errors import CompressionError
 from compress.policy import Policy
+from compress.stitch import Candidate
 from latency import Measurement, MeasurementError, combine
 from search import pareto
 from search.evaluate import Evaluator
+from search.figures import Figures
 from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder
+from search.rebuild import rebuild
+from search.run_folder import RunFolder, damaged
 from workloads import WorkloadError
 
 FORMAT_VERSION = 1
@@ -29,19 +33,10 @@ ENOUGH_POINTS = 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confirmation:
-    """A point's figures from the confirmation; fields as in `TrialPoint`."""
+class Confirmation(Figures):
+    """The figures of the candidate `digest` on the part of the validation data that the search never saw."""
 
     digest: str
-    latency_ms: float
-    latency_ratio: float
-    latency_ratio_low: float
-    latency_ratio_high: float
-    grade: str
-    metric: float
-    metric_drop: float
-    metric_drop_low: float
-    metric_drop_high: float
 
 
 def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[TrialPoint]:
@@ -72,8 +67,12 @@ def confirm(
     folder: RunFolder,
     reference_ms: float,
     listener: Listener,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[TrialPoint]:
     """Confirm the nominees and return all points, the confirmed ones with their new figures.
+
+    What is known well enough after a pass is concluded and kept then, whatever becomes of the others.
 
     Args:
         points: All points of the run.
@@ -82,26 +81,30 @@ def confirm(
         folder: Confirmations are kept here, so that a resumed run does not repeat them.
         reference_ms: FP32's latency that ratios are multiplied with.
         listener: Told after every candidate of every pass, and why one is not confirmed.
+        clock: Monotonic seconds.
+
+    Raises:
+        SearchError: A candidate cannot be built again as it was measured.
     """
     known = read_confirmations(folder)
-    turns = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
-    done = 0
-    for number in range(MOST_PASSES):
-        due = [turn for turn in turns if turn.wants_more(number)]
-        expected = done + len(due) + (max(0, PASSES - number - 1) * len(turns))
+    due = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
+    done, started_s = 0, clock()
+    for passes in range(1, MOST_PASSES + 1):
+        expected = done + len(due) * max(1, PASSES - passes + 1)
         for turn in due:
             note = turn.measure(evaluator)
             done += 1
-            listener(Progress(stage="confirmation", done=done, total=expected, note=note))
-    for turn in turns:
-        if turn.failed:
-            continue
-        try:
-            known[turn.point.digest] = turn.conclude(evaluator, reference_ms)
-        except (CompressionError, MeasurementError, WorkloadError) as error:
-            listener(Progress(stage="confirmation", done=done, total=done, note=turn.refusal(error)))
-        else:
-            write_confirmations(folder, known)
+            left_s = (clock() - started_s) / done * (expected - done)
+            listener(Progress(stage="confirmation", done=done, total=expected, remaining_s=left_s, note=note))
+        due = [turn for turn in due if not turn.failed]
+        for turn in [turn for turn in due if turn.is_known(passes)]:
+            due.remove(turn)
+            try:
+                known[turn.point.digest] = turn.conclude(evaluator, reference_ms)
+            except (CompressionError, MeasurementError, WorkloadError) as error:
+                listener(Progress(stage="confirmation", done=done, total=done, note=turn.refusal(error)))
+            else:
+                write_confirmations(folder, known)
     return [confirmed(point, known[point.digest]) if point.digest in known else point for point in points]
 
 
@@ -122,7 +125,7 @@ def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
     )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _Turns:
     """One nominee's turns, pass by pass."""
 
@@ -131,20 +134,23 @@ class _Turns:
     measured: list[Measurement] = field(default_factory=list)
     failed: bool = False
 
-    def wants_more(self, passes: int) -> bool:
-        """Whether another pass is due after `passes`: the least number, and more while little is known."""
-        if self.failed or passes < PASSES:
-            return not self.failed
-        return combine(self.measured).ratio_half_width > KNOWN_WELL
+    def is_known(self, passes: int) -> bool:
+        """Whether `passes` are enough: the least number, and more while little is known."""
+        if passes < PASSES:
+            return False
+        return passes == MOST_PASSES or combine(self.measured).ratio_half_width <= KNOWN_WELL
 
     def measure(self, evaluator: Evaluator) -> str:
         """Take a turn; where that fails, say so."""
         try:
-            self.measured.append(evaluator.measure_afresh(evaluator.build(self.policy)))
+            self.measured.append(evaluator.measure_afresh(self._rebuild(evaluator)))
         except MeasurementError as error:
             self.failed = True
             return self.refusal(error)
         return ""
+
+    def _rebuild(self, evaluator: Evaluator) -> Candidate:
+        return rebuild(self.point, self.policy, evaluator.build)
 
     def refusal(self, error: Exception) -> str:
         """Why the point is not confirmed."""
@@ -159,25 +165,21 @@ class _Turns:
         measurement = combine(self.measured)
         if measurement.grade == "unreliable":
             raise MeasurementError(f"latency is unreliable: {measurement.reason}")
-        accuracy, drop = evaluator.validate(evaluator.build(self.policy))
-        return Confirmation(
-            digest=self.point.digest,
-            latency_ms=measurement.ratio * reference_ms,
-            latency_ratio=measurement.ratio,
-            latency_ratio_low=measurement.ratio_low,
-            latency_ratio_high=measurement.ratio_high,
-            grade=measurement.grade,
-            metric=accuracy.value,
-            metric_drop=drop.value,
-            metric_drop_low=drop.low,
-            metric_drop_high=drop.high,
-        )
+        accuracy, drop = evaluator.validate(self._rebuild(evaluator))
+        return Confirmation.taken(measurement, accuracy, drop, reference_ms=reference_ms, digest=self.point.digest)
 
 
 def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:
-    """Confirmations by candidate digest; empty before there are any."""
-    entries = folder.read_json(folder.confirmations_path).get("confirmations", [])
-    return {entry["digest"]: Confirmation(**entry) for entry in entries}
+    """Confirmations by candidate digest; empty before there are any.
+
+    Raises:
+        RunFolderError: The file is damaged, or of a newer paretune.
+    """
+    entries = folder.read_json(folder.confirmations_path, FORMAT_VERSION).get("confirmations", [])
+    try:
+        return {entry["digest"]: Confirmation(**entry) for entry in entries}
+    except (TypeError, KeyError, ValueError) as error:
+        raise damaged(folder.confirmations_path, f"{type(error).__name__}: {error}") from error
 
 
 def write_confirmations(folder: RunFolder, confirmations: Mapping[str, Confirmation]) -> None:

@@ -5,5 +5,13 @@ class SearchError(ValueError):
     """A call or a run folder that cannot be worked with; the message is one complete line."""
 
 
+class FailingTrialsError(SearchError):
+    """Trials failed one after another; a search that goes on would only book more of them."""
+
+
 class RunFolderError(SearchError):
     """A run folder of another run, of a newer format, in use, or on a full disk."""
+
+
+class NoResultYetError(RunFolderError):
+    """A run whose first trial, FP32, is not finished: there is nothing to show yet."""

@@ -56,16 +56,25 @@ class Evaluator:
         validation: The part of the data to validate on.
         meter: Measures latency on the target.
         threads: Threads for accuracy runs on this machine.
+        target_batch_size: Samples per inference on the target: those that share the ranges of dynamic formats.
         stages: Where the seconds are counted.
     """
 
     def __init__(
-        self, *, compressor: Compressor, validation: Validation, meter: Meter, threads: int, stages: StageClock
+        self,
+        *,
+        compressor: Compressor,
+        validation: Validation,
+        meter: Meter,
+        threads: int,
+        target_batch_size: int,
+        stages: StageClock,
     ) -> None:
         self._compressor = compressor
         self._validation = validation
         self._meter = meter
         self._threads = threads
+        self._target_batch_size = target_batch_size
         self._stages = stages
         self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
@@ -102,20 +111,15 @@ class Evaluator:
                 threads=self._threads,
             )
             checked.faithfulness.require()
-        accuracy, drop = self._score(session_predictor(checked.session))
+        accuracy, drop = self._score(candidate, session_predictor(checked.session))
         measurement = self._time(candidate, RETRY if again else SEARCH)
-        return Outcome(
+        return Outcome.taken(
+            measurement,
+            accuracy,
+            drop,
+            reference_ms=reference_ms or measurement.baseline_ms,
             digest=candidate.digest,
-            latency_ms=measurement.ratio * (reference_ms or measurement.baseline_ms),
-            latency_ratio=measurement.ratio,
-            latency_ratio_low=measurement.ratio_low,
-            latency_ratio_high=measurement.ratio_high,
-            grade=measurement.grade,
             grade_reason=measurement.reason,
-            metric=accuracy.value,
-            metric_drop=drop.value,
-            metric_drop_low=drop.low,
-            metric_drop_high=drop.high,
             divergence=accuracy.mean_divergence or 0.0,
             model_bytes=len(candidate.onnx_bytes),
             kernels=checked.faithfulness.kernels,
@@ -134,7 +138,7 @@ class Evaluator:
             session = open_session(
                 candidate.onnx_bytes, threads=self._threads, session_entries=candidate.session_entries
             )
-        return self._score(session_predictor(session))
+        return self._score(candidate, session_predictor(session))
 
     def measure_afresh(self, candidate: Candidate) -> Measurement:
         """A new measurement with the confirmation's effort, whatever is known already.
@@ -144,14 +148,14 @@ class Evaluator:
         """
         return self._time(candidate, CONFIRM, fresh=True)
 
-    def _score(self, predict: Predict) -> tuple[Accuracy, Drop]:
+    def _score(self, candidate: Candidate, predict: Predict) -> tuple[Accuracy, Drop]:
         validation = self._validation
         with self._stages.stage("scoring"):
             accuracy = evaluate(
                 _counting(predict, self._stages),
                 validation.samples,
                 validation.metric,
-                batch_size=BATCH_SIZE,
+                batch_size=self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE,
                 reference=validation.fp32,
             ).accuracy
             return accuracy, paired_drop(validation.fp32.accuracy, accuracy)

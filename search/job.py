@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 from hwprofiles import HardwareProfile, load_profile
+from search.disk_errors import disk_errors
 from search.errors import SearchError
 from search.loop import Budget
 from search.progress import Listener, Progress, silent
 from search.results import RunResult
-from search.run_folder import RunFolder, disk_errors
+from search.run_folder import RunFolder
 from search.samplers import SAMPLERS
 from search.session import Session
 from search.stages import StageClock
@@ -33,7 +34,7 @@ def run(
     Args:
         workload: A workload, a built-in's name, or the path of a Python file.
         target: A profile, its name, or the path of its TOML file.
-        out: The run's folder; `results/WORKLOAD` when None.
+        out: The run's folder; `results/WORKLOAD-TARGET` when None.
         trials: Finished trials wanted, earlier sessions included; 100 when neither this nor `time_s` is given.
         time_s: Seconds from now by which the report should stand.
         sampler: A name in `search.samplers.SAMPLERS`.
@@ -41,8 +42,10 @@ def run(
         listener: Told of every step.
 
     Raises:
-        SearchError: The call is wrong, the folder belongs to another run or its disk is full.
+        SearchError: The call is wrong, the folder belongs to another run or its disk is full, or trials failed one
+            after another (what was found before is confirmed and reported all the same).
         WorkloadError, ProfileError, CompressionError, MeasurementError: What the user brought does not work.
+        TargetError: The target has no room for files, or starts no workers.
     """
     started_s = time.monotonic()
     _check_call(trials, time_s, sampler)
@@ -55,9 +58,16 @@ def run(
         trials=DEFAULT_TRIALS if trials is None and time_s is None else trials,
         deadline_s=None if time_s is None else started_s + time_s,
     )
-    folder = RunFolder(Path("results") / workload.name if out is None else out)
+    folder = RunFolder(Path("results") / f"{workload.name}-{profile.name}" if out is None else out)
     session = Session(
-        workload=workload, profile=profile, folder=folder, sampler=sampler, seed=seed, stages=stages, listener=listener
+        workload=workload,
+        profile=profile,
+        folder=folder,
+        sampler=sampler,
+        seed=seed,
+        stages=stages,
+        time_s=time_s,
+        listener=listener,
     )
     with folder.locked(), disk_errors(folder.path):
         return session.run(budget)

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,9 @@ from compress.errors import CompressionError
 from compress.policy import Policy
 from latency import MeasurementError
 from search import pareto
-from search.errors import SearchError
+from search.errors import FailingTrialsError, SearchError
 from search.evaluate import Evaluator
+from search.figures import is_fraction
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_MS
@@ -75,7 +76,8 @@ class SearchLoop:
         """Run trials until the budget is used up or the space is exhausted.
 
         Raises:
-            SearchError: FP32 itself fails, or trials fail one after another.
+            SearchError: FP32 itself fails.
+            FailingTrialsError: Trials fail one after another.
         """
         trials = self.study.get_trials(deepcopy=False)
         self._outcomes = outcomes_of(trials)
@@ -93,7 +95,7 @@ class SearchLoop:
             if self._finished > finished or note:
                 self._report(note)
             if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
-                raise SearchError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
+                raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
 
     def _is_over(self) -> bool:
         if self.budget.trials is not None and self._finished >= self.budget.trials:
@@ -176,7 +178,8 @@ class SearchLoop:
     def _report(self, note: str) -> None:
         total = self.budget.trials
         typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
-        by_trials = None if total is None else (total - self._finished) * typical_s
+        confirming_s = self.confirmation_s(len(self._front()), typical_s)
+        by_trials = None if total is None else (total - self._finished) * typical_s + confirming_s
         by_clock = None if self.budget.deadline_s is None else self.budget.deadline_s - self.clock()
         known = [seconds for seconds in (by_trials, by_clock) if seconds is not None]
         self.listener(
@@ -186,13 +189,25 @@ class SearchLoop:
                 total=total,
                 front_size=len(self._front()),
                 best_speedup=best_speedup(self._outcomes),
+                close=closeness(self._outcomes)[1],
                 remaining_s=max(0.0, min(known)) if known else None,
                 note=note,
             )
         )
 
 
-def best_speedup(outcomes: list[Outcome], tolerance: float = 0.01) -> float | None:
-    """The largest speedup among outcomes at most `tolerance` (in the metric's unit) below FP32."""
+def closeness(outcomes: Sequence[Outcome]) -> tuple[float, str]:
+    """The drop, in the metric's unit, up to which a candidate is close to FP32, and its name.
+
+    One percentage point where FP32's metric is a fraction. An error or a score has another scale: there it is 1% of
+    FP32's own.
+    """
+    fp32 = next((outcome.metric + outcome.metric_drop for outcome in outcomes), 0.0)
+    return (0.01, "1 point") if is_fraction(fp32) else (0.01 * abs(fp32), "1% of FP32's metric")
+
+
+def best_speedup(outcomes: Sequence[Outcome]) -> float | None:
+    """The largest speedup among outcomes that are close to FP32; None where none is."""
+    tolerance, _ = closeness(outcomes)
     ratios = [outcome.latency_ratio for outcome in outcomes if outcome.metric_drop <= tolerance]
     return 1.0 / min(ratios) if ratios else None

@@ -13,19 +13,6 @@ from collections.abc import Sequence
 Pair = tuple[float, float]
 
 
-def dominates(one: Pair, other: Pair) -> bool:
-    """Whether `one` is at least as good as `other` in both figures and better in one.
-
-    Args:
-        one: (cost, gain).
-        other: (cost, gain).
-
-    Returns:
-        True where `one` dominates `other`; identical pairs do not dominate each other.
-    """
-    return one[0] <= other[0] and one[1] >= other[1] and one != other
-
-
 def front(pairs: Sequence[Pair]) -> list[int]:
     """Find the pairs that no other pair dominates.
 

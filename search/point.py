@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from search.figures import FIGURE_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,16 +39,6 @@ COLUMNS = (
 """The columns of trials.csv and pareto.csv, in their order: every field of `TrialPoint` but `layers`."""
 
 _TEXTS = ("digest", "grade", "state", "reason", "label", "policy_summary")
-_FIGURES = (
-    "latency_ms",
-    "latency_ratio",
-    "latency_ratio_low",
-    "latency_ratio_high",
-    "metric",
-    "metric_drop",
-    "metric_drop_low",
-    "metric_drop_high",
-)
 _SEARCH_FIGURES = ("search_latency_ratio", "search_metric_drop")
 
 
@@ -108,7 +98,7 @@ class TrialPoint:
                 )
 
     def _require_figures(self) -> None:
-        for name in _FIGURES:
+        for name in FIGURE_NAMES:
             value = getattr(self, name)
             if not math.isfinite(value) or (name.startswith("latency") and value <= 0):
                 kind = "finite and above 0" if name.startswith("latency") else "finite"
@@ -143,51 +133,9 @@ def to_frame(points: Sequence[TrialPoint]) -> pd.DataFrame:
     return frame.astype(_column_types())
 
 
-def from_frame(frame: pd.DataFrame) -> list[TrialPoint]:
-    """Read points back from rows; further columns are ignored and `layers` is empty.
-
-    Args:
-        frame: at least `COLUMNS`, as `to_frame` and `from_csv` make them.
-
-    Returns:
-        One point per row, in the rows' order.
-
-    Raises:
-        ValueError: a column is missing, or a row is not a valid point.
-    """
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing:
-        raise ValueError(f"the table must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
-    return [_point(dict(zip(COLUMNS, row, strict=True))) for row in frame[list(COLUMNS)].itertuples(index=False)]
-
-
 def to_csv(points: Sequence[TrialPoint]) -> str:
     """Write points as the text of a CSV file, figures with all their digits."""
     return to_frame(points).to_csv(index=False, lineterminator="\n")
-
-
-def from_csv(source: Path | str) -> list[TrialPoint]:
-    """Read points from a CSV file or from the text of one.
-
-    Args:
-        source: a path, or the text itself.
-
-    Returns:
-        One point per row; a digest of digits stays text, and a label such as "NA" stays what it is.
-
-    Raises:
-        ValueError: a column is missing, or a row is not a valid point.
-    """
-    import pandas as pd
-
-    # Everything as text first: digests stay text, and Python reads back every digit of a figure.
-    frame = pd.read_csv(io.StringIO(source) if isinstance(source, str) else source, dtype="str", keep_default_na=False)
-    for name in (*_FIGURES, *_SEARCH_FIGURES, "model_bytes"):
-        if name in frame.columns:
-            frame[name] = [float(text) if text else math.nan for text in frame[name]]
-    if "confirmed" in frame.columns:
-        frame["confirmed"] = [text == "True" for text in frame["confirmed"]]
-    return from_frame(frame)
 
 
 def _column_types() -> dict[str, str]:
@@ -195,25 +143,5 @@ def _column_types() -> dict[str, str]:
     return {
         **types,
         **dict.fromkeys(_TEXTS, "str"),
-        **dict.fromkeys((*_FIGURES, *_SEARCH_FIGURES), "float64"),
+        **dict.fromkeys((*FIGURE_NAMES, *_SEARCH_FIGURES), "float64"),
     }
-
-
-def _point(row: Mapping[str, Any]) -> TrialPoint:
-    import pandas as pd
-
-    def number(name: str) -> float | None:
-        return None if pd.isna(row[name]) else float(row[name])
-
-    values: dict[str, Any] = {name: "" if pd.isna(row[name]) else str(row[name]) for name in _TEXTS}
-    for name in _FIGURES:
-        value = number(name)
-        values[name] = math.nan if value is None else value
-    values.update({name: number(name) for name in _SEARCH_FIGURES})
-    model_bytes = number("model_bytes")
-    return TrialPoint(
-        number=int(row["number"]),
-        confirmed=bool(row["confirmed"]),
-        model_bytes=None if model_bytes is None else int(model_bytes),
-        **values,
-    )

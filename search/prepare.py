@@ -1,16 +1,22 @@
 """From a workload and a target to everything that trials need; each step is done once per run and kept."""
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.calibration import Calibration, calibrate, load_calibration, save_calibration
+from compress.calibration import Calibration, calibrate
+from compress.calibration_file import load_calibration, save_calibration
 from compress.network import Network, load_network
+from compress.range_choice import choose_range_method
 from compress.scheme import SCHEMES
 from compress.stitch import Compressor
+from compress.variants import VariantStore
+from deploy.bundle import PARTIAL_SUFFIX
 from hwprofiles import HardwareProfile
+from search.disk_errors import disk_errors
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder, disk_errors
+from search.run_folder import RunFolder
 from search.space import SearchSpace, build_space
 from search.stages import StageClock
 from workloads import Workload
@@ -55,11 +61,15 @@ def prepare(
         listener(Progress(stage="export", done=1, total=1))
     with stages.stage("calibration"):
         calibration = _read_calibration(workload, network, folder, threads, listener)
-    scheme = SCHEMES.get(profile.formats.int8_scheme)
-    multiple = profile.sparsity.channel_multiple
-    compressor = Compressor(network, calibration, scheme, rank_multiple=multiple)
-    bits = profile.formats.weight_bits if scheme is not None else (32,)
-    space = build_space(network.layers, weight_bits=bits, rank_multiple=multiple)
+    with stages.stage("compressor"):
+        compressor = _make_compressor(workload, profile, network, calibration, folder, threads)
+    space = build_space(
+        network.layers,
+        compressor.groups.values(),
+        formats=compressor.formats,
+        patterns=profile.sparsity.patterns,
+        channel_multiple=profile.sparsity.channel_multiple,
+    )
     return Prepared(workload=workload, profile=profile, network=network, compressor=compressor, space=space)
 
 
@@ -76,14 +86,47 @@ def _read_calibration(
 ) -> Calibration:
     if folder.calibration_path.is_file():
         return load_calibration(folder.calibration_path)
-    total = 2 * sum(len(next(iter(feeds.values()))) for feeds in workload.calibration)
+    total = sum(len(next(iter(feeds.values()))) for feeds in workload.calibration)
 
     def tick(done: int) -> None:
         listener(Progress(stage="calibration", done=done, total=total))
 
     calibration = calibrate(network, workload.calibration, threads=threads, progress=tick)
-    with disk_errors(folder.path), tempfile.TemporaryDirectory(prefix="paretune-") as scratch:
+    # In the run's folder, not the system's temporary one: that may be small, and a full disk must be named rightly.
+    with disk_errors(folder.path), _scratch(folder) as scratch:
         archive = Path(scratch) / folder.calibration_path.name
         save_calibration(calibration, archive)
         folder.write(folder.calibration_path, archive.read_bytes())
     return calibration
+
+
+def _make_compressor(
+    workload: Workload,
+    profile: HardwareProfile,
+    network: Network,
+    calibration: Calibration,
+    folder: RunFolder,
+    threads: int,
+) -> Compressor:
+    """The compressor, its finished weights kept in the run's folder, its ranges chosen once per run."""
+    formats, scheme = profile.formats, SCHEMES.get(profile.formats.int8_scheme)
+    compressor = Compressor(
+        network,
+        calibration,
+        scheme,
+        channel_multiple=profile.sparsity.channel_multiple,
+        formats=formats.offered,
+        weight_block=formats.weight_block_size,
+        accuracy_level=4 if formats.weight_only_compute == "int8" else 1,
+        store=VariantStore(folder=folder.variants_path),
+    )
+    if "int8" not in compressor.formats:
+        return compressor
+    if not folder.ranges_path.is_file():
+        method = choose_range_method(compressor, workload.calibration, threads=threads)
+        folder.write(folder.ranges_path, json.dumps({"format_version": 1, "range_method": method}))
+    return compressor.with_range_method(json.loads(folder.ranges_path.read_text())["range_method"])
+
+
+def _scratch(folder: RunFolder) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=folder.path, prefix=".calibration.", suffix=PARTIAL_SUFFIX)

@@ -13,8 +13,9 @@ class Progress:
         done: Steps done in this stage.
         total: Steps in this stage; None where a deadline ends it.
         front_size: Points on the front so far.
-        best_speedup: Largest speedup at most one point below FP32; None before there is one.
-        remaining_s: Seconds left, estimated; None before that can be told.
+        best_speedup: Largest speedup close to FP32's metric; None before there is one.
+        close: What counts as close, in words.
+        remaining_s: Seconds left until the front is confirmed, estimated; None before that can be told.
         note: What happened, for a log line; empty for a plain tick.
     """
 
@@ -23,6 +24,7 @@ class Progress:
     total: int | None
     front_size: int = 0
     best_speedup: float | None = None
+    close: str = "1 point"
     remaining_s: float | None = None
     note: str = ""
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.confirm import confirmed, read_confirmations
-from search.errors import RunFolderError
+from search.environment import read_environment
+from search.errors import NoResultYetError
+from search.figures import is_fraction
 from search.point import FP32_LABEL, TrialPoint, to_csv
 from search.run_folder import RunFolder
+from search.space_record import recorded_space
+from search.timings import read_seconds
 from search.trials import read_points
 
 if TYPE_CHECKING:
@@ -17,9 +21,6 @@ if TYPE_CHECKING:
 
 FP32_MS = "fp32_ms"
 """User attribute of the study: the run's FP32 latency in ms, which ratios are multiplied with."""
-
-LAYERS = "layers"
-"""User attribute of the study: the names of the network's layers, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +59,33 @@ def read_result(path: Path) -> RunResult:
     """What the run in `path` has found so far.
 
     Raises:
-        RunFolderError: There is no run, or none of its trials is finished yet.
+        NoResultYetError: FP32, which every run begins with, has no figures yet.
+        RunFolderError: There is no run, or a file of it cannot be read.
     """
     from search.study import load_study
 
     folder = RunFolder(path)
     config = folder.read_config()
+    if not folder.study_path.is_file():
+        raise _nothing_yet(folder)
     with load_study(folder.study_path) as study:
         trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
+        space = recorded_space(study, path)
     confirmations = read_confirmations(folder)
-    searched = read_points(trials, attributes.get(LAYERS, []))
+    searched = [] if space is None else read_points(trials, space)
     fp32_metric = next((point.metric for point in searched if point.label == FP32_LABEL), None)
     if fp32_metric is None:
-        raise RunFolderError(f"the run in {str(path)!r} has no figures of FP32 yet; run its search command again")
+        raise _nothing_yet(folder)
     points = [
         confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
     ]
     facts = _read_facts(folder, config, points, fp32_ms=attributes[FP32_MS], fp32_metric=fp32_metric)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
+
+
+def _nothing_yet(folder: RunFolder) -> NoResultYetError:
+    remedy = "a search is working in it: look again in a moment" if folder.is_owned else "run its search command again"
+    return NoResultYetError(f"the run in {str(folder.path)!r} has no figures of FP32 yet; {remedy}")
 
 
 def write_report(path: Path) -> RunResult:
@@ -115,13 +125,12 @@ def _read_facts(
     from search.report.facts import ReportFacts
 
     workload = config["workload"]
-    environment = folder.read_json(folder.environment_path)
-    seconds = folder.read_json(folder.timings_path).get("seconds", {})
+    environment = read_environment(folder)
     fp32 = next(point for point in points if point.label == FP32_LABEL)
     return ReportFacts(
         workload_name=workload["name"],
         metric_name=workload["metric"],
-        metric_is_fraction=0.0 <= fp32_metric <= 1.0,
+        metric_is_fraction=is_fraction(fp32_metric),
         target_name=config["target"]["name"],
         device=environment.get("device", ""),
         runtime=environment.get("runtime", ""),
@@ -133,6 +142,6 @@ def _read_facts(
         trials_finished=sum(point.state == "complete" for point in points),
         trials_failed=sum(point.state == "failed" for point in points),
         started_at=datetime.fromisoformat(config["started_at"]),
-        wall_seconds=sum(seconds.values()),
+        wall_seconds=sum(read_seconds(folder).values()),
         paretune_version=version("paretune"),
     )

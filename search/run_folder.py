@@ -1,6 +1,5 @@
 """What a run leaves behind: paths, whole-or-nothing writes, one owner at a time, and whose run it is."""
 
-import errno
 import fcntl
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.bundle import PARTIAL_SUFFIX
+from search.disk_errors import disk_errors
 from search.errors import RunFolderError
 
 FORMAT_VERSION = 1
@@ -23,7 +23,6 @@ _CONFIG_KEYS = {
     "workload": ("name", "digest", "metric", "samples_search", "samples_confirmation"),
     "target": ("name", "profile"),
 }
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
@@ -52,6 +51,16 @@ class RunFolder:
         return self.path / "calibration.npz"
 
     @property
+    def variants_path(self) -> Path:
+        """`variants/`: finished weights, which all trials share; it may be removed at any time."""
+        return self.path / "variants"
+
+    @property
+    def ranges_path(self) -> Path:
+        """`ranges.json`: how ranges of activations are chosen for this network."""
+        return self.path / "ranges.json"
+
+    @property
     def study_path(self) -> Path:
         """`study.db`: the Optuna study."""
         return self.path / "study.db"
@@ -78,7 +87,12 @@ class RunFolder:
 
     def candidate_path(self, digest: str) -> Path:
         """`candidates/DIGEST/`: one point of the confirmed front."""
-        return self.path / "candidates" / digest
+        return self.candidates_path / digest
+
+    @property
+    def candidates_path(self) -> Path:
+        """`candidates/`: the points of the confirmed front."""
+        return self.path / "candidates"
 
     @property
     def exists(self) -> bool:
@@ -118,28 +132,25 @@ class RunFolder:
         try:
             config = tomllib.loads(self.config_path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise _damaged(self.config_path, str(error)) from error
-        version = config.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise RunFolderError(
-                f"{str(self.path)!r} has format_version {version}, this paretune reads up to {FORMAT_VERSION}; "
-                "upgrade paretune or use another --out"
-            )
+            raise damaged(self.config_path, str(error)) from error
+        _require_readable(self.config_path, config, FORMAT_VERSION)
         _require_complete(self.config_path, config)
         return config
 
-    def read_json(self, path: Path) -> dict[str, Any]:
-        """A JSON file of this folder; empty where there is none.
+    def read_json(self, path: Path, newest_version: int) -> dict[str, Any]:
+        """A JSON file of this folder with a `format_version`; empty where there is none.
 
         Raises:
-            RunFolderError: It is damaged.
+            RunFolderError: It is damaged, or its version is above `newest_version`.
         """
         if not path.is_file():
             return {}
         try:
-            return dict(json.loads(path.read_bytes()))
+            document = dict(json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
+        _require_readable(path, document, newest_version)
+        return document
 
     def adopt(self, config: Mapping[str, Any]) -> None:
         """Begin a run with `config`, or make sure that the one here is the same; it keeps its `started_at`.
@@ -157,6 +168,7 @@ class RunFolder:
             found = self.read_config()
             self._require_same(found, config)
             merged["started_at"] = found["started_at"]
+            merged["sessions"] = _sessions(found)
         elif self.exists:
             self.read_config()
             self.network_path.unlink(missing_ok=True)
@@ -164,6 +176,14 @@ class RunFolder:
         elif self.study_path.exists():
             raise RunFolderError(f"{str(self.path)!r} holds a study but no run.toml; use another --out")
         self.write(self.config_path, tomli_w.dumps(merged))
+
+    def begin_session(self, session: Mapping[str, Any]) -> None:
+        """Add `session` to the sessions in `run.toml`, which `adopt` has written."""
+        import tomli_w
+
+        config = self.read_config()
+        config["sessions"] = [*_sessions(config), dict(session)]
+        self.write(self.config_path, tomli_w.dumps(config))
 
     def _require_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         for section, key in _IDENTITY:
@@ -175,6 +195,18 @@ class RunFolder:
                     f"{str(self.path)!r} is a run of another {section}: {changed}; "
                     "use another --out, or delete the folder"
                 )
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether a search is working in the folder at this moment."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock, or none that we may read
+            return False
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -198,12 +230,16 @@ class RunFolder:
                 raise RunFolderError(
                     f"another search is working in {str(self.path)!r}; wait for it or use another --out"
                 ) from error
+            except OSError as error:
+                raise RunFolderError(
+                    f"cannot lock {str(self.path)!r}: {error.strerror}; use an --out on a disk of this machine"
+                ) from error
             self._remove_partial()
             yield
 
     def _remove_partial(self) -> None:
         """Clear away what a killed process had not finished writing."""
-        for folder in (self.path, self.path / "candidates"):
+        for folder in (self.path, self.candidates_path):
             for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -211,48 +247,33 @@ class RunFolder:
                     path.unlink()
 
 
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a full disk into one clear line.
-
-    Raises:
-        RunFolderError: The block failed because the disk is full, a quota is used up, or a file may not grow.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        raise _full(folder, os.strerror(error.errno or 0)) from error
-    except Exception as error:
-        # SQLite reports a full disk as text, wrapped by SQLAlchemy and by Optuna.
-        if not any(text in str(each) for each in _chain(error) for text in ("disk is full", "disk I/O error")):
-            raise
-        raise _full(folder, "database or disk is full") from error
+def _sessions(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sessions of a run so far; at first `run.toml` named the latest one only, as `search`."""
+    latest = [{"started_at": config["started_at"], **config["search"]}] if "search" in config else []
+    return list(config.get("sessions", latest))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _require_readable(path: Path, document: Mapping[str, Any], newest_version: int) -> None:
+    version = document.get("format_version")
+    if not isinstance(version, int):
+        raise damaged(path, "it lacks format_version")
+    if version > newest_version:
+        raise RunFolderError(
+            f"{str(path)!r} has format_version {version}, this paretune reads up to {newest_version}; "
+            "upgrade paretune or use another --out"
+        )
 
 
 def _require_complete(path: Path, config: Mapping[str, Any]) -> None:
-    missing = [key for key in ("format_version", "started_at", *_CONFIG_KEYS) if key not in config]
+    missing = [key for key in ("started_at", *_CONFIG_KEYS) if key not in config]
     for section, keys in _CONFIG_KEYS.items():
         table = config.get(section)
         if section not in missing:
             missing += [f"{section}.{key}" for key in keys if not isinstance(table, dict) or key not in table]
     if missing:
-        raise _damaged(path, f"it lacks {missing[0]}")
+        raise damaged(path, f"it lacks {missing[0]}")
 
 
-def _damaged(path: Path, reason: str) -> RunFolderError:
+def damaged(path: Path, reason: str) -> RunFolderError:
+    """The error for a file of a run that cannot be read."""
     return RunFolderError(f"{str(path)!r} is damaged: {reason}; use another --out")
-
-
-def _full(folder: Path, reason: str) -> RunFolderError:
-    return RunFolderError(
-        f"cannot write to {str(folder)!r}: {reason}; free some space and run the same command again: "
-        "finished trials are safe"
-    )

@@ -1,18 +1,27 @@
 """The search space: what the network has, crossed with what the target's profile says pays."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from compress.factorize import rank_of
+from compress.channel_groups import ChannelGroup
 from compress.layers import Layer
-from compress.policy import INT8, UNTOUCHED, LayerPolicy, Policy
+from compress.policy import FORMATS, UNTOUCHED, LayerPolicy, Policy
+from compress.ranks import rank_of
+from compress.widths import sparsity_choices
 
 if TYPE_CHECKING:
     import optuna
 
 RANK_FRACTIONS = (1.0, 0.75, 0.5, 0.375, 0.3125, 0.25, 0.1875, 0.125)
-_BY_BITS = {32: UNTOUCHED, 8: INT8}
+
+Choice = float | str
+
+_CONVOLUTION_FORMATS = ("fp32", "fp16", "int8")
+_MASKS: Mapping[str, tuple[str, ...]] = {
+    "2:4": ("2:4",),
+    "unstructured": ("unstructured 0.5", "unstructured 0.75", "unstructured 0.9"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +29,21 @@ class Knob:
     """One categorical variable of the study.
 
     Attributes:
-        name: `bits/LAYER` or `rank/LAYER`, as Optuna and its dashboard show it.
-        layer: The layer it turns.
-        choices: Its settings, the one that leaves the layer alone first.
+        name: `bits/LAYER`, `sparsity/LAYER` or `rank/LAYER`, as Optuna and its dashboard show it. Layers that must lose
+            the same channels share a knob, named for the first of them.
+        layers: The layers it turns.
+        choices: Its settings, the one that leaves the layers alone first: format names for bits; for sparsity the ratio
+            of channels removed, or a mask (`2:4`, `unstructured 0.5`); fractions of the break-even rank.
     """
 
     name: str
-    layer: str
-    choices: tuple[float, ...]
+    layers: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def kind(self) -> str:
+        """`bits`, `sparsity` or `rank`."""
+        return self.name.split("/", 1)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +51,7 @@ class Start:
     """A policy to try before the sampler takes over."""
 
     label: str
-    params: Mapping[str, float]
+    params: Mapping[str, Choice]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +69,7 @@ class SearchSpace:
             count *= len(knob.choices)
         return count
 
-    def params(self, position: int) -> dict[str, float]:
+    def params(self, position: int) -> dict[str, Choice]:
         """The parameters at `position` in the enumeration of all policies; position 0 leaves every layer alone."""
         params = {}
         for knob in self.knobs:
@@ -66,63 +82,112 @@ class SearchSpace:
         return self.policy({knob.name: trial.suggest_categorical(knob.name, knob.choices) for knob in self.knobs})
 
     def policy(self, params: Mapping[str, Any]) -> Policy:
-        """The policy that a trial's parameters stand for; knobs that are not named leave their layer alone."""
-        return policy_of(self.layers, params)
+        """The policy that a trial's parameters stand for; knobs that are not named leave their layers alone."""
+        choices = dict.fromkeys(self.layers, UNTOUCHED)
+        for knob in self.knobs:
+            if knob.name in params:
+                for layer in knob.layers:
+                    choices[layer] = _turned(choices[layer], knob.kind, params[knob.name])
+        return Policy(choices)
 
     def starts(self) -> tuple[Start, ...]:
-        """FP32, each uniform bitwidth, and the narrowest of them at each rank fraction.
+        """FP32, each uniform format, and int8 (or the narrowest there is) at each rank and at each sparsity.
 
-        A layer that lacks a choice takes its nearest. Ranks are not tried in wider formats: a fast network has both.
+        A layer that lacks a choice takes its nearest. Ranks and sparsities are not tried in wider formats: a fast
+        network has both.
         """
-        bits = sorted({int(c) for k in self.knobs if k.name.startswith("bits/") for c in k.choices}, reverse=True)
-        fractions = sorted({c for k in self.knobs if k.name.startswith("rank/") for c in k.choices}, reverse=True)
-        starts: dict[tuple[float, ...], Start] = {}
-        for fraction in fractions or [1.0]:
-            for width in (bits or [32]) if fraction == 1.0 else (bits or [32])[-1:]:
-                params = {k.name: _nearest(k, width if k.name.startswith("bits/") else fraction) for k in self.knobs}
-                starts.setdefault(tuple(params.values()), Start(label=_label(width, fraction), params=params))
+        offered = {kind: {c for k in self.knobs if k.kind == kind for c in k.choices} for kind in _NEUTRAL}
+        formats = [name for name in FORMATS if name in offered["bits"]] or ["fp32"]
+        narrow = "int8" if "int8" in formats else formats[-1]
+        wanted: list[dict[str, Choice]] = [{"bits": name} for name in formats]
+        wanted += [{"bits": narrow, "rank": c} for c in sorted(_ratios(offered["rank"]), reverse=True)]
+        wanted += [{"bits": narrow, "sparsity": c} for c in sorted(_ratios(offered["sparsity"]))]
+        wanted += [
+            {"bits": narrow, "sparsity": mask} for mask in sorted(offered["sparsity"] - _ratios(offered["sparsity"]))
+        ]
+        starts: dict[tuple[Choice, ...], Start] = {}
+        for choice in wanted:
+            params = {knob.name: _nearest(knob, choice.get(knob.kind, _NEUTRAL[knob.kind])) for knob in self.knobs}
+            starts.setdefault(tuple(params.values()), Start(label=_label(choice), params=params))
         return tuple(starts.values())
 
 
-def build_space(layers: Sequence[Layer], *, weight_bits: Iterable[int], rank_multiple: int) -> SearchSpace:
+# Before formats had names, studies spoke of 32 and 8 bits.
+_FORMAT_OF_BITS: Mapping[int, str] = {32: "fp32", 8: "int8"}
+_UNIFORM_LABELS: Mapping[str, str] = {"fp32": "FP32", "int8": "all 8-bit"}
+_NEUTRAL: Mapping[str, Choice] = {"bits": "fp32", "sparsity": 0.0, "rank": 1.0}
+
+
+def build_space(
+    layers: Sequence[Layer],
+    groups: Iterable[ChannelGroup] = (),
+    *,
+    formats: Iterable[str],
+    patterns: Iterable[str] = (),
+    channel_multiple: int,
+) -> SearchSpace:
     """Knobs for every layer that has a choice.
 
     Args:
         layers: The network's layers.
-        weight_bits: Bitwidths that pay on the target.
-        rank_multiple: Ranks that pay are multiples of this.
+        groups: Channels that can be removed together.
+        formats: Names of the number formats that pay on the target, besides fp32.
+        patterns: Sparsity patterns that pay there: `channels`, `2:4`, `unstructured`.
+        channel_multiple: Widths and ranks that pay are multiples of this.
     """
-    bits = tuple(float(b) for b in sorted({32, *weight_bits} & set(_BY_BITS), reverse=True))
+    offered = [name for name in FORMATS if name in {"fp32", *formats}]
+    patterns = tuple(patterns)
+    masks = tuple(mask for pattern in patterns for mask in _MASKS.get(pattern, ()))
+    by_owner = {group.name: group for group in groups} if "channels" in patterns else {}
+    written_with = {member.layer: group for group in by_owner.values() for member in group.producers}
     knobs = []
     for layer in layers:
-        for kind, choices in (("bits", bits), ("rank", _rank_choices(layer, rank_multiple))):
-            if len(choices) > 1:
-                knobs.append(Knob(name=f"{kind}/{layer.name}", layer=layer.name, choices=choices))
-    return SearchSpace(layers=tuple(layer.name for layer in layers), knobs=tuple(knobs))
+        bits = tuple(n for n in offered if layer.op_type != "Conv" or n in _CONVOLUTION_FORMATS)
+        knobs.append(Knob(name=f"bits/{layer.name}", layers=(layer.name,), choices=bits))
+        group = written_with.get(layer.name)
+        if group is None:
+            knobs.append(Knob(name=f"sparsity/{layer.name}", layers=(layer.name,), choices=(0.0, *masks)))
+        elif group.producers[0].layer == layer.name:
+            choices: tuple[Choice, ...] = (*sparsity_choices(group, channel_multiple), *masks)
+            producers = tuple(member.layer for member in group.producers)
+            knobs.append(Knob(name=f"sparsity/{layer.name}", layers=producers, choices=choices))
+        ranks = _rank_choices(layer, channel_multiple)
+        knobs.append(Knob(name=f"rank/{layer.name}", layers=(layer.name,), choices=ranks))
+    return SearchSpace(
+        layers=tuple(layer.name for layer in layers), knobs=tuple(knob for knob in knobs if len(knob.choices) > 1)
+    )
 
 
-def policy_of(layers: Iterable[str], params: Mapping[str, Any]) -> Policy:
-    """The policy for `layers` that a trial's parameters stand for."""
-    choices = {}
-    for layer in layers:
-        base = _BY_BITS[int(params.get(f"bits/{layer}", 32))]
-        choices[layer] = LayerPolicy(
-            weight_bits=base.weight_bits,
-            activation_bits=base.activation_bits,
-            activation_mode=base.activation_mode,
-            rank=float(params.get(f"rank/{layer}", 1.0)),
+def _turned(choice: LayerPolicy, kind: str, setting: Choice) -> LayerPolicy:
+    if kind == "rank":
+        return replace(choice, rank=float(setting))
+    if kind == "bits":
+        wanted = FORMATS[setting if isinstance(setting, str) else _FORMAT_OF_BITS[int(setting)]]
+        return replace(
+            choice,
+            weight_bits=wanted.weight_bits,
+            activation_bits=wanted.activation_bits,
+            activation_mode=wanted.activation_mode,
         )
-    return Policy(choices)
+    if not isinstance(setting, str):
+        return replace(choice, sparsity=float(setting), sparsity_pattern="channels" if setting else "none")
+    if setting == "2:4":
+        return replace(choice, sparsity=0.5, sparsity_pattern="2:4")
+    return replace(choice, sparsity=float(setting.removeprefix("unstructured ")), sparsity_pattern="unstructured")
 
 
 def summarize(policy: Policy) -> str:
-    """A policy in a few words: `14 of 16 layers 8-bit, 3 at rank 0.5`."""
+    """A policy in a few words: `14 of 16 layers int8, 4 at sparsity 0.5, 3 at rank 0.5`."""
     total = len(policy.layers)
-    eight = sum(choice.weight_bits == 8 for choice in policy.layers.values())
-    parts = [f"{eight} of {total} layers 8-bit" if eight else "FP32"]
-    for fraction in sorted({c.rank for c in policy.layers.values() if c.rank < 1.0}, reverse=True):
-        count = sum(choice.rank == fraction for choice in policy.layers.values())
-        parts.append(f"{count} at rank {fraction:g}")
+    choices = list(policy.layers.values())
+    counts = {name: sum(choice.format == name for choice in choices) for name in FORMATS if name != "fp32"}
+    parts = [f"{count} of {total} layers {name}" for name, count in counts.items() if count] or ["FP32"]
+    for said, values, neutral in (
+        ("sparsity", [choice.sparsity for choice in choices], 0.0),
+        ("rank", [choice.rank for choice in choices], 1.0),
+    ):
+        others = sorted(set(values) - {neutral}, key=lambda value: abs(value - neutral))
+        parts += [f"{values.count(value)} at {said} {value:g}" for value in others]
     return ", ".join(parts)
 
 
@@ -136,11 +201,23 @@ def _rank_choices(layer: Layer, multiple: int) -> tuple[float, ...]:
     return tuple(by_rank.values())
 
 
-def _nearest(knob: Knob, wanted: float) -> float:
-    """The choice closest to `wanted`; between two equally close ones the gentler."""
-    return min(knob.choices, key=lambda choice: (abs(choice - wanted), -choice))
+def _ratios(choices: Iterable[Choice]) -> set[float]:
+    return {choice for choice in choices if not isinstance(choice, str)}
 
 
-def _label(bits: int, fraction: float) -> str:
-    name = "FP32" if bits == 32 else f"all {bits}-bit"
-    return name if fraction == 1.0 else f"{name}, rank {fraction:g}"
+def _nearest(knob: Knob, wanted: Choice) -> Choice:
+    """The choice closest to `wanted`, between two equally close ones the gentler; int8 or nothing for a format."""
+    if wanted in knob.choices:
+        return wanted
+    if isinstance(wanted, str):
+        return "int8" if knob.kind == "bits" and "int8" in knob.choices and wanted != "fp16" else knob.choices[0]
+    ratios = [choice for choice in knob.choices if not isinstance(choice, str)]
+    return min(ratios, key=lambda choice: (abs(choice - wanted), abs(choice - float(_NEUTRAL[knob.kind]))))
+
+
+def _label(choice: Mapping[str, Choice]) -> str:
+    name = _UNIFORM_LABELS.get(str(choice["bits"]), f"all {choice['bits']}")
+    parts = [
+        f"{kind} {choice[kind]}" for kind in ("sparsity", "rank") if choice.get(kind, _NEUTRAL[kind]) != _NEUTRAL[kind]
+    ]
+    return ", ".join([name, *parts])

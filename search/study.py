@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.policy import Policy
+from search.disk_errors import disk_errors
 from search.errors import RunFolderError
+from search.run_folder import damaged
 from search.samplers import make_sampler
-from search.space import SearchSpace
-from search.trials import DUPLICATE_OF, INTERRUPTED, LABEL, OUTCOME, POSTPONED, REASON, Outcome, is_finished
+from search.space import Choice, SearchSpace
+from search.trials import DUPLICATE_OF, LABEL, OUTCOME, POSTPONED, REASON, Outcome, is_finished, is_unfinished
 
 if TYPE_CHECKING:
     import optuna
 
 STUDY_NAME = "paretune"
 METRIC_NAMES = ("latency_ms", "metric")
+
+# A dashboard or a backup may hold the file for a moment.
+_LOCK_TIMEOUT_S = 60.0
 
 # After this many repeats in a row the sampler has nothing new to say.
 _REPEATS_BEFORE_DRAWING = 2
@@ -74,7 +79,9 @@ def load_study(path: Path) -> "Iterator[optuna.Study]":
 
 @contextmanager
 def _open_storage(path: Path) -> "Iterator[optuna.storages.RDBStorage]":
-    """The SQLite storage in `path`, in write-ahead mode: a killed process loses nothing and a commit is cheap.
+    """The SQLite storage in `path`, in write-ahead mode, each commit on the disk before it returns.
+
+    So neither a killed process nor a power cut loses a finished trial.
 
     Closing it moves what was written ahead into the file itself, so that the file can be copied alone.
     """
@@ -85,30 +92,31 @@ def _open_storage(path: Path) -> "Iterator[optuna.storages.RDBStorage]":
     def configure(connection: object, _: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]  # a DB-API connection
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
-    timeout = {"connect_args": {"timeout": 60}}
-    try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=timeout)
-    except DatabaseError as error:
-        if isinstance(error, OperationalError):  # the disk's fault, not the file's
-            raise
-        raise RunFolderError(f"{str(path)!r} is damaged: {error.orig}; use another --out") from error
-    event.listen(storage.engine, "connect", configure)
-    storage.engine.dispose()
-    try:
-        yield storage
-    finally:
-        storage.remove_session()
+    timeout = {"connect_args": {"timeout": _LOCK_TIMEOUT_S}}
+    with disk_errors(path.parent):
+        try:
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=timeout)
+        except DatabaseError as error:
+            if isinstance(error, OperationalError):  # the disk's fault, not the file's
+                raise
+            raise damaged(path, str(error.orig)) from error
+        event.listen(storage.engine, "connect", configure)
         storage.engine.dispose()
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
     """Parameters to try before the sampler is asked, and the user attributes that their trial starts with."""
 
-    params: Mapping[str, float]
+    params: Mapping[str, Choice]
     attributes: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -157,7 +165,7 @@ def resume(study: "optuna.Study", space: SearchSpace) -> Seen:
         elif DUPLICATE_OF in trial.user_attrs:
             seen.add(space.policy(trial.params), trial.user_attrs[DUPLICATE_OF])
     knobs = {knob.name for knob in space.knobs}
-    unfinished = [t for t in trials if set(t.params) == knobs and {INTERRUPTED, POSTPONED} & set(t.user_attrs)]
+    unfinished = [t for t in trials if set(t.params) == knobs and is_unfinished(t)]
     wanted = [
         *(Planned(params=start.params, attributes={LABEL: start.label}) for start in space.starts()),
         *(Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs)) for trial in unfinished),
@@ -189,12 +197,9 @@ def _end_left_running(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") 
 
 
 def mark_interrupted(study: "optuna.Study", number: int) -> None:
-    """End the running trial `number` without counting it."""
+    """End the running trial `number` without counting it: a failure without a reason is none of the policy's."""
     import optuna
 
-    frozen = study.get_trials(deepcopy=False)[number]
-    running = optuna.trial.Trial(study, frozen._trial_id)  # no public way leads to a running trial of a dead process
-    running.set_user_attr(INTERRUPTED, True)
     study.tell(number, state=optuna.trial.TrialState.FAIL)
 
 
@@ -210,7 +215,7 @@ def ask_unseen(
         The trial and its policy, or None when every policy of the space has been seen.
     """
     repeats = 0
-    repeated: Mapping[str, float] = {}
+    repeated: Mapping[str, Choice] = {}
     while len(seen.candidates) < space.size:
         if seen.planned:
             plan = seen.planned.popleft()
@@ -237,8 +242,8 @@ def tell_duplicate(study: "optuna.Study", trial: "optuna.Trial", digest: str) ->
 
 
 def _draw_near(
-    space: SearchSpace, seen: Seen, params: Mapping[str, float], generator: random.Random
-) -> Mapping[str, float]:
+    space: SearchSpace, seen: Seen, params: Mapping[str, Choice], generator: random.Random
+) -> Mapping[str, Choice]:
     """A policy of the space that is not in `seen`, close to `params`: one knob changed at random, else two, and so on.
 
     `seen` must not hold all of them.

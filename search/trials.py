@@ -6,33 +6,30 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compress.policy import LayerPolicy, Policy
+from search.figures import FIGURE_NAMES, Figures
 from search.point import TrialPoint
-from search.space import policy_of, summarize
+from search.space import SearchSpace, summarize
 
 if TYPE_CHECKING:
     import optuna
 
 # User attributes of a trial. Values are (latency_ms, metric), so that every Optuna tool reads our studies.
 OUTCOME = "outcome"
-POLICY = "policy_digest"
 LABEL = "label"
 REASON = "reason"
 DUPLICATE_OF = "duplicate_of"
-INTERRUPTED = "interrupted"
 POSTPONED = "postponed"
+
+_FIRST_BITS: Mapping[float | str, str] = {32.0: "fp32", 8.0: "int8"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one trial found.
+class Outcome(Figures):
+    """What one trial found, on the part of the validation data that the search sees.
 
     Attributes:
         digest: The candidate's.
-        latency_ms: Ratio times the run's FP32 reference.
-        latency_ratio: Candidate over FP32, measured in the same processes; `_low`, `_high` its 95% interval.
-        grade: `clean`, `contended` or `unreliable`, with `grade_reason`.
-        metric: Mean score on the part of the validation data that the search sees.
-        metric_drop: FP32 minus candidate on the same samples; `_low`, `_high` its paired 95% interval.
+        grade_reason: Why the latency has its grade.
         divergence: Mean squared error of the outputs against FP32's, relative to their variance.
         model_bytes: Size of the ONNX file.
         kernels: Layer name to the runtime kernels that execute it.
@@ -41,16 +38,7 @@ class Outcome:
     """
 
     digest: str
-    latency_ms: float
-    latency_ratio: float
-    latency_ratio_low: float
-    latency_ratio_high: float
-    grade: str
     grade_reason: str
-    metric: float
-    metric_drop: float
-    metric_drop_low: float
-    metric_drop_high: float
     divergence: float
     model_bytes: int
     kernels: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -72,6 +60,11 @@ def is_finished(trial: "optuna.trial.FrozenTrial") -> bool:
     return trial.state.name == "COMPLETE" or (trial.state.name == "FAIL" and REASON in trial.user_attrs)
 
 
+def is_unfinished(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Whether the trial ended without saying anything about its policy: interrupted, or put off for a second try."""
+    return trial.state.name == "FAIL" and not {REASON, DUPLICATE_OF} & set(trial.user_attrs)
+
+
 def count_finished(trials: Sequence["optuna.trial.FrozenTrial"]) -> int:
     """How many trials count towards the number asked for."""
     return sum(is_finished(trial) for trial in trials)
@@ -82,30 +75,32 @@ def outcomes_of(trials: Sequence["optuna.trial.FrozenTrial"]) -> list[Outcome]:
     return [Outcome(**trial.user_attrs[OUTCOME]) for trial in trials if trial.state.name == "COMPLETE"]
 
 
-def policies_by_digest(trials: Sequence["optuna.trial.FrozenTrial"], layers: Sequence[str]) -> dict[str, Policy]:
+def params_of(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
+    """The trial's parameters as the space knows them; the first studies gave bits as numbers."""
+    return {
+        name: _FIRST_BITS.get(value, value) if name.startswith("bits/") else value
+        for name, value in trial.params.items()
+    }
+
+
+def policies_by_digest(trials: Sequence["optuna.trial.FrozenTrial"], space: SearchSpace) -> dict[str, Policy]:
     """Candidate digest to the policy that built it, for completed trials."""
     return {
-        trial.user_attrs[OUTCOME]["digest"]: policy_of(layers, trial.params)
+        trial.user_attrs[OUTCOME]["digest"]: space.policy(params_of(trial))
         for trial in trials
         if trial.state.name == "COMPLETE"
     }
 
 
-def read_points(trials: Sequence["optuna.trial.FrozenTrial"], layers: Sequence[str]) -> list[TrialPoint]:
+def read_points(trials: Sequence["optuna.trial.FrozenTrial"], space: SearchSpace) -> list[TrialPoint]:
     """Finished trials as points, in the order of their numbers; duplicates and interrupted trials left out."""
-    return [_point(trial, layers) for trial in trials if is_finished(trial)]
+    return [_point(trial, space) for trial in trials if is_finished(trial)]
 
 
-def _point(trial: "optuna.trial.FrozenTrial", layers: Sequence[str]) -> TrialPoint:
-    policy = policy_of(layers, trial.params)
+def _point(trial: "optuna.trial.FrozenTrial", space: SearchSpace) -> TrialPoint:
+    policy = space.policy(params_of(trial))
     outcome = trial.user_attrs.get(OUTCOME, {})
-    figures: dict[str, Any] = {
-        name: float(outcome.get(name, math.nan))
-        for name in (
-            "latency_ms", "latency_ratio", "latency_ratio_low", "latency_ratio_high",
-            "metric", "metric_drop", "metric_drop_low", "metric_drop_high",
-        )
-    }  # fmt: skip
+    figures: dict[str, Any] = {name: float(outcome.get(name, math.nan)) for name in FIGURE_NAMES}
     return TrialPoint(
         number=trial.number,
         digest=str(outcome.get("digest", "")),
@@ -115,12 +110,12 @@ def _point(trial: "optuna.trial.FrozenTrial", layers: Sequence[str]) -> TrialPoi
         reason=str(trial.user_attrs.get(REASON, "")),
         label=str(trial.user_attrs.get(LABEL, "")),
         policy_summary=summarize(policy),
-        layers={name: _shown(policy[name]) for name in layers},
+        layers={name: _shown(policy[name]) for name in space.layers},
         **figures,
     )
 
 
-def _shown(choice: LayerPolicy) -> dict[str, float | None]:
+def _shown(choice: LayerPolicy) -> dict[str, Any]:
     """A layer's choice as reports show it; a rank only where the layer was factorized."""
     rank = choice.rank if choice.rank < 1.0 else None
-    return {"bits": choice.weight_bits, "sparsity": choice.sparsity, "rank": rank}
+    return {"bits": choice.weight_bits, "format": choice.format, "sparsity": choice.sparsity, "rank": rank}

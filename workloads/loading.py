@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("model", "calibration", "validation", "metric")
 _OPTIONAL = ("latency_input", "training", "groups")
+_LONGEST = 100  # characters of a name: file systems take 255 bytes, and the target's name stands behind it
 
 
 def load(reference: str | Path) -> Workload:
@@ -33,8 +34,9 @@ def load(reference: str | Path) -> Workload:
     - `metric(outputs, targets)`: one score per sample, higher is better; `outputs` is the array itself where the
       network has one output, and a dict from output name to array where it has several;
 
-    and, where wanted, `latency_input()` (feeds to time), `training()`, `groups()`, `NAME`, and
-    `METRIC_SCOPE = "all"` for a metric that needs all samples together. `model`, `calibration`, `validation` and
+    and, where wanted, `latency_input()` (feeds to time: at most the target's batch size, fewer are repeated),
+    `training()`, `groups()`, `NAME` (a folder's name too), and `METRIC_SCOPE = "all"` for a metric that needs all
+    samples together. `model`, `calibration`, `validation` and
     `latency_input` are called here, once.
 
     Raises:
@@ -117,6 +119,12 @@ def _name(module: ModuleType, path: Path) -> str:
     name = getattr(module, "NAME", path.stem)
     if not isinstance(name, str) or not name:
         raise WorkloadError(f"{path}: NAME must be a text of at least one character, got {name!r}")
+    # Runs are kept in a folder of that name.
+    if set(name) & set("/\\") or not name.isprintable() or name[0] in ". " or name[-1] == " " or len(name) > _LONGEST:
+        raise WorkloadError(
+            f"{path}: NAME must do as a folder's name, got {name!r}; use up to {_LONGEST} printable characters "
+            "without / and \\ that do not begin with a dot"
+        )
     return name
 
 

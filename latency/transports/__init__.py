@@ -42,11 +42,20 @@ class Transport(Protocol):
     """Starts workers on one target. A context manager: leaving it ends the workers and removes the files."""
 
     def start(self) -> Connection:
-        """Starts a worker and returns at once; its first answer comes when it is ready."""
+        """Starts a worker and returns at once; its first answer comes when it is ready.
+
+        Raises:
+            WorkerError: it cannot be started.
+            TargetError: the target has no room for its files.
+        """
         ...
 
     def put(self, data: bytes, name: str) -> str:
-        """Stores bytes on the target and returns the path that workers know them by."""
+        """Stores bytes on the target and returns the path that workers know them by.
+
+        Raises:
+            TargetError: the target has no room for them.
+        """
         ...
 
     def get(self, path: str) -> bytes:

@@ -7,12 +7,12 @@ import json
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from latency.errors import OperationError, WorkerError
+from latency.transports.scratch import full, scratch_folder
 from latency.worker_archive import build_archive
 
 if TYPE_CHECKING:
@@ -33,13 +33,16 @@ class LocalTransport:
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = tuple(command) if command else (sys.executable, "-X", "faulthandler", "{archive}")
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._stack = contextlib.ExitStack()
         self._connections: list[LocalConnection] = []
         self._started = 0
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="paretune-", ignore_cleanup_errors=True)
-        self.put(build_archive(), "worker.pyz")
+        with contextlib.ExitStack() as stack:
+            self._folder = stack.enter_context(scratch_folder())
+            self.put(build_archive(), "worker.pyz")
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -48,15 +51,15 @@ class LocalTransport:
         for connection in self._connections:
             connection.close()
         self._connections = []
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._folder = None
+        self._stack.close()
 
     def start(self) -> LocalConnection:
         """Starts a worker and returns at once.
 
         Raises:
             WorkerError: the command cannot be started.
+            TargetError: there is no room for the worker's files.
         """
         self._connections = [connection for connection in self._connections if not connection.closed]
         self._started += 1
@@ -66,9 +69,16 @@ class LocalTransport:
         return connection
 
     def put(self, data: bytes, name: str) -> str:
-        """Stores bytes under a name in the private folder and returns their path."""
+        """Stores bytes under a name in the private folder and returns their path.
+
+        Raises:
+            TargetError: there is no room for them.
+        """
         path = Path(self.path(name))
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise full(path.parent, error) from error
         return str(path)
 
     def get(self, path: str) -> bytes:
@@ -79,7 +89,7 @@ class LocalTransport:
         """The path of a name in the private folder."""
         if self._folder is None:
             raise RuntimeError("the transport is not open; use it in a with statement")
-        return str(Path(self._folder.name) / name)
+        return str(self._folder / name)
 
     def remove(self, path: str) -> None:
         """Removes a stored file; one that is gone is not missed."""
@@ -102,13 +112,17 @@ class LocalConnection:
         self._answered = 0
         self._ops: dict[int, str] = {}
         try:
-            with stderr_path.open("wb") as stderr:
+            stderr = stderr_path.open("wb")
+        except OSError as error:
+            raise full(stderr_path.parent, error) from error
+        with stderr:
+            try:
                 self._process = subprocess.Popen(
                     arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
                 )
-        except OSError as error:
-            msg = f"cannot start a worker with {arguments[0]!r}: {error.strerror}; check the command"
-            raise WorkerError(msg) from error
+            except OSError as error:
+                msg = f"cannot start a worker with {arguments[0]!r}: {error.strerror}; check the command"
+                raise WorkerError(msg) from error
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018 - for mypy
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._receiver = threading.Thread(target=_receive, args=(self._stdout, self._lines), daemon=True)

@@ -81,7 +81,7 @@ def _explain(error: Exception) -> str | None:
     """One line for a mistake of the user or of the machine; None for a defect of ours."""
     from compress.errors import CompressionError
     from hwprofiles import ProfileError
-    from latency import MeasurementError, MeasurementFormatError
+    from latency import MeasurementError, MeasurementFormatError, TargetError
     from search.errors import SearchError
     from workloads import WorkloadError
 
@@ -89,7 +89,15 @@ def _explain(error: Exception) -> str | None:
     format_message = getattr(error, "format_message", None)
     if callable(format_message):
         return str(format_message())
-    ours = (CompressionError, ProfileError, MeasurementError, MeasurementFormatError, SearchError, WorkloadError)
+    ours = (
+        CompressionError,
+        ProfileError,
+        MeasurementError,
+        MeasurementFormatError,
+        TargetError,
+        SearchError,
+        WorkloadError,
+    )
     if isinstance(error, ours):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:

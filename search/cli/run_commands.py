@@ -12,11 +12,16 @@ def status(run: RunArgument) -> None:
     """Show how far a run has come, and its front so far."""
     from rich.console import Console
 
+    from search.errors import NoResultYetError
     from search.report.table import front_table
     from search.results import read_result
 
     console = Console()
-    result = read_result(run)
+    try:
+        result = read_result(run)
+    except NoResultYetError as error:  # a run that has just begun is no mistake of whoever looks at it
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return
     facts = result.facts
     console.print(f"{facts.trials_finished} trials finished, {facts.trials_failed} failed", highlight=False)
     console.print(front_table(result.points, facts, width=console.width))
@@ -42,8 +47,8 @@ def layers(
     from rich.console import Console
     from rich.table import Table
 
-    from compress.factorize import break_even_rank
     from compress.network import load_network
+    from compress.ranks import break_even_rank
     from search.cli.inputs import read_workload
 
     loaded = read_workload(workload, model=model, data=data, metric=metric)

@@ -21,7 +21,8 @@ def search(
     metric: Annotated[str | None, typer.Option(help="With --model: top1, mse, or FILE.py:FUNCTION.")] = None,
     target: Annotated[str, typer.Option(help="A hardware profile's name or TOML file.")] = "local-cpu",
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder; the same command on it resumes. Default results/WORKLOAD.")
+        Path | None,
+        typer.Option(help="The run's folder; the same command on it resumes. Default results/WORKLOAD-TARGET."),
     ] = None,
     trials: Annotated[
         int | None,

@@ -90,7 +90,7 @@ def facts(step: Step) -> str:
     if step.front_size:
         parts.append(f"front {step.front_size}")
     if step.best_speedup is not None:
-        parts.append(f"best within 1 point ×{step.best_speedup:.2f}")
+        parts.append(f"best within {step.close} ×{step.best_speedup:.2f}")
     if step.remaining_s is not None and step.done != step.total:
         parts.append(f"{clock_text(step.remaining_s)} left")
     return " · ".join(parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,19 +31,8 @@ _DIRECT = ("FP32", "all 8-bit")  # labelled where they stand
 _LABELLED_FRONT = 14  # with more points, their numbers would cover the plot
 
 
-def draw_front(points: Sequence[TrialPoint], facts: ReportFacts, *, path: Path) -> None:
-    """Write the picture of `front_figure` as a PNG of 1600 by 1000 pixels.
-
-    Args:
-        points: all points of the run.
-        facts: the circumstances of the run.
-        path: where to write; an existing file is replaced.
-    """
-    path.write_bytes(front_png(points, facts))
-
-
 def front_png(points: Sequence[TrialPoint], facts: ReportFacts) -> bytes:
-    """Give the bytes of the PNG that `draw_front` writes."""
+    """Give the picture of `front_figure` as the bytes of a PNG of 1600 by 1000 pixels."""
     import warnings
 
     buffer = io.BytesIO()

@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 
 from search.point import TrialPoint
@@ -29,17 +28,6 @@ from search.report.plot import plot_data
 from search.report.selection import Selection, View, outside_note, select, view_of
 
 _TEXT_CELL = ' class="text"'
-
-
-def render_page(points: Sequence[TrialPoint], facts: ReportFacts, *, path: Path) -> None:
-    """Write the page of `page_text` as UTF-8.
-
-    Args:
-        points: all points of the run.
-        facts: the circumstances of the run.
-        path: where to write; an existing file is replaced.
-    """
-    path.write_text(page_text(points, facts), encoding="utf-8")
 
 
 def page_text(points: Sequence[TrialPoint], facts: ReportFacts) -> str:

@@ -17,8 +17,8 @@ _LOSS_JUMP = 8.0
 class Selection:
     """The roles of a run's points.
 
-    `front` holds the non-dominated points from slow to fast: of the confirmed ones (and FP32) once there are any,
-    of the searched ones before that. `dominated` holds confirmed points that the confirmation put behind others.
+    `front` holds the non-dominated points from slow to fast: of the confirmed ones once there are any, of the searched
+    ones before that. `dominated` holds confirmed points that the confirmation put behind others.
     `searched` holds all rankable points but FP32. `excluded` counts complete points that are too unreliable to rank.
     """
 
@@ -59,7 +59,7 @@ def select(points: Sequence[TrialPoint]) -> Selection:
     rankable = [point for point in points if point.rankable]
     confirmed = any(point.confirmed for point in rankable)
     fp32 = _labelled(rankable, FP32_LABEL)
-    eligible = [point for point in rankable if point.confirmed or point is fp32] if confirmed else rankable
+    eligible = [point for point in rankable if point.confirmed] if confirmed else rankable
     pairs = [(point.latency_ratio, -point.metric_drop) for point in eligible]
     front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
     on_front = {point.number for point in front}

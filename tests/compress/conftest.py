@@ -9,11 +9,13 @@ import pytest
 
 from compress.calibration import Calibration, calibrate
 from compress.network import Network, load_network
+from compress.policy import FORMATS
 from compress.runtime import open_session
 from compress.scheme import SCHEMES
 from compress.stitch import Compressor
 from tests.compress.zoo import TORCH_ZOO, ZOO, write
 from tests.compress.zoo.case import Case, TorchCase
+from tests.compress.zoo.channels import CHANNEL_ZOO
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +28,8 @@ class Loaded:
     outputs: list[Any]
 
     def compressor(self, scheme: str = "u8s8") -> Compressor:
-        return Compressor(self.network, self.calibration, SCHEMES[scheme])
+        """A compressor that can do everything, with a store of its own."""
+        return Compressor(self.network, self.calibration, SCHEMES[scheme], formats=FORMATS, weight_block=16)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +39,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Loaded]:
 
     def _load(name: str) -> Loaded:
         if name not in cache:
-            cache[name] = _load_case({**ZOO, **TORCH_ZOO}[name](), tmp_path_factory.mktemp("zoo"))
+            cache[name] = _load_case({**ZOO, **TORCH_ZOO, **CHANNEL_ZOO}[name](), tmp_path_factory.mktemp("zoo"))
         return cache[name]
 
     return _load

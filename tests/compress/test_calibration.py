@@ -7,98 +7,113 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.calibration import calibrate, load_calibration, save_calibration
+from compress.calibration import Calibration, calibrate
 from compress.errors import CompressionError
-from compress.factorize import decompose
 from compress.graph import constant, operand
 from compress.layers import Layer
 from compress.network import load_network, serialize
 from compress.runtime import open_session
+from compress.weight_rows import to_rows
 from tests.compress.conftest import Loaded
-from tests.compress.policies import assorted
 from tests.compress.zoo import ZOO, write
 from tests.compress.zoo.case import images, vectors
 
+_EVERY_SHAPE = ["plain_convolutions", "grouped", "one_dimensional", "three_dimensional", "gemm_spellings", "residual"]
 
-def test_ranges_are_those_of_all_batches(load: Callable[[str], Loaded]) -> None:
+
+def test_batches_are_one_after_the_other(load: Callable[[str], Loaded]) -> None:
+    """How samples are cut into batches changes nothing but the order of additions."""
     loaded = load("plain_convolutions")
     image = loaded.case.example["image"]
     seen: list[int] = []
     in_parts = calibrate(loaded.network, [{"image": image[:1]}, {"image": image[1:]}], progress=seen.append)
-    assert seen == [1, len(image), len(image) + 1, 2 * len(image)]
-    assert in_parts.sample_count == len(image)
-    assert in_parts.ranges["image"] == (image.min(), image.max())
-    assert set(in_parts.ranges) == set(loaded.calibration.ranges)
-    for name, bounds in loaded.calibration.ranges.items():
-        assert in_parts.ranges[name] == pytest.approx(bounds, rel=1e-4, abs=1e-4)
+    assert seen[-1] == len(image)
+    assert seen == sorted(set(seen))
+    _assert_alike(in_parts, loaded.calibration)
+    assert (in_parts.histograms["image"].low, in_parts.histograms["image"].high) == (image.min(), image.max())
 
 
-def test_inner_channels_are_scaled_to_one(load: Callable[[str], Loaded]) -> None:
-    loaded = load("transformer_block")
-    for name, bounds in loaded.calibration.inner_ranges.items():
-        assert bounds.shape == (2, len(loaded.calibration.factors[name].first))
-        np.testing.assert_allclose(np.abs(bounds).max(axis=0), 1, atol=1e-5)
-        low, high = loaded.calibration.inner_range(name, 1)
-        assert -1.001 <= low < high <= 1.001
+def test_little_memory_changes_no_range(load: Callable[[str], Loaded]) -> None:
+    """With room for next to nothing samples go one by one, and what does not fit is left out, never wrong."""
+    loaded = load("plain_convolutions")
+    small = calibrate(loaded.network, [loaded.case.example], limit_bytes=1)
+    assert small.moments == {}
+    for name, histogram in loaded.calibration.histograms.items():
+        # Single samples and batches go through other kernels.
+        assert small.histograms[name].low == pytest.approx(histogram.low, rel=1e-4, abs=1e-4)
+        assert small.histograms[name].high == pytest.approx(histogram.high, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["plain_convolutions", "residual", "gemm_spellings", "transformer_block"])
-def test_factors_answer_the_data_better_than_the_weights_own(load: Callable[[str], Loaded], name: str) -> None:
-    """Principal components of the outputs minimize the error of the outputs, rank by rank (Zhang et al. 2015)."""
+def _assert_alike(found: Calibration, wanted: Calibration) -> None:
+    assert found.sample_count == wanted.sample_count
+    assert set(found.histograms) == set(wanted.histograms)
+    for name, histogram in wanted.histograms.items():
+        assert found.histograms[name].low == pytest.approx(histogram.low, rel=1e-4, abs=1e-4)
+        assert found.histograms[name].high == pytest.approx(histogram.high, rel=1e-4, abs=1e-4)
+    assert set(found.moments) == set(wanted.moments)
+    for layer, moments in wanted.moments.items():
+        np.testing.assert_allclose(found.moments[layer].second, moments.second, rtol=1e-3, atol=1e-3)
+    assert set(found.responses) == set(wanted.responses)
+    for layer, responses in wanted.responses.items():
+        np.testing.assert_allclose(found.responses[layer].covariance, responses.covariance, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", _EVERY_SHAPE)
+def test_moments_of_the_inputs_foretell_the_outputs(load: Callable[[str], Loaded], name: str) -> None:
+    """W E[x] + b and diag(W cov(x) Wᵀ) are the mean and the variance of what the layer really writes."""
     loaded = load(name)
-    feeds = dict(loaded.case.example)
-    calibration = calibrate(loaded.network, [feeds])
     for layer in loaded.network.layers:
-        if layer.name not in calibration.factors:
-            continue
-        weight = constant(loaded.network.model.graph.initializers[layer.weight_name])
-        plain, ours = decompose(layer, weight), calibration.factors[layer.name]
-        inputs, outputs, bias = _rows(loaded, layer, feeds)
-        for rank in range(1, len(ours.first)):
-            cut, cut_plain = ours.cut(rank), plain.cut(rank)
-            answer = inputs @ cut.first.T @ cut.second.T + (0 if layer.op_type == "MatMul" else cut.bias)
-            answer_plain = inputs @ cut_plain.first.T @ cut_plain.second.T + bias
-            assert np.square(outputs - answer).sum() <= 1.02 * np.square(outputs - answer_plain).sum() + 1e-6
-            if layer.op_type != "MatMul":
-                np.testing.assert_allclose(answer.mean(axis=0), outputs.mean(axis=0), atol=1e-3)
+        moments = loaded.calibration.moments[layer.name]
+        assert not moments.by_channel
+        rows = to_rows(layer, constant(loaded.network.model.graph.initializers[layer.weight_name])).astype(np.float64)
+        mean = np.einsum("grk,gk->gr", rows, moments.mean).reshape(-1)
+        variance = np.einsum("grk,gkl,grl->gr", rows, moments.covariance, rows).reshape(-1)
+        written, bias = _written(loaded, layer)
+        np.testing.assert_allclose(mean + bias, written.mean(axis=0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(variance, written.var(axis=0), rtol=1e-3, atol=1e-5)
 
 
-def _rows(loaded: Loaded, layer: Layer, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every input patch (rows, in × kernel) of a layer, its outputs (rows, out) and its bias, by torch's unfold."""
-    import torch
-
+def _written(loaded: Loaded, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs of the layer's operator, shape (rows, out), and its own bias."""
     model = loaded.network.model.clone()
     node = next(node for node in model.graph if node.name == layer.node_name)
     model.graph.outputs.clear()
-    model.graph.outputs.extend([operand(node, 0), node.outputs[0]])
-    value, output = open_session(serialize(model), optimize=False).run(None, feeds)
-    bias = constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else np.zeros(1)
-    if layer.op_type != "Conv":
-        return value.reshape(-1, value.shape[-1]), output.reshape(-1, output.shape[-1]), bias
-    spatial = len(layer.weight_shape) - 2
-    pads = list(node.attributes["pads"].as_ints()) if "pads" in node.attributes else [0] * 2 * spatial
-    strides = list(node.attributes["strides"].as_ints()) if "strides" in node.attributes else [1] * spatial
-    padded = np.pad(value, [(0, 0), (0, 0), *zip(pads[:spatial], pads[spatial:], strict=True)])
-    patches = torch.nn.functional.unfold(torch.from_numpy(padded), layer.weight_shape[2:], stride=strides).numpy()
-    rows = patches.transpose(0, 2, 1).reshape(-1, patches.shape[1])
-    return rows, np.moveaxis(output, 1, -1).reshape(-1, output.shape[1]), bias
+    model.graph.outputs.append(node.outputs[0])
+    (output,) = open_session(serialize(model), optimize=False).run(None, dict(loaded.case.example))
+    flat = np.moveaxis(output, 1, -1) if layer.op_type == "Conv" else output
+    has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
+    bias = constant(operand(node, 2)) if has_bias else np.zeros(layer.output_channels)
+    return flat.reshape(-1, layer.output_channels).astype(np.float64), bias
 
 
-def test_a_saved_calibration_builds_the_same_bytes(loaded: Loaded, tmp_path: Path) -> None:
-    from compress.scheme import SCHEMES
-    from compress.stitch import Compressor
+@pytest.mark.parametrize("name", ["plain_convolutions", "transformer_block"])
+def test_responses_are_the_outputs_with_their_bias(load: Callable[[str], Loaded], name: str) -> None:
+    loaded = load(name)
+    assert loaded.calibration.responses
+    for layer in loaded.network.layers:
+        responses = loaded.calibration.responses.get(layer.name)
+        if responses is None:
+            continue
+        written, _ = _written(loaded, layer)
+        np.testing.assert_allclose(responses.mean, written.mean(axis=0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(responses.covariance, np.cov(written.T, bias=True), rtol=1e-3, atol=1e-4)
+        assert {row.tobytes() for row in responses.rows.round(3)} <= {
+            row.tobytes() for row in written.astype(np.float32).round(3)
+        }
 
-    path = tmp_path / "calibration.npz"
-    save_calibration(loaded.calibration, path)
-    again = Compressor(loaded.network, load_calibration(path), SCHEMES["u8s8"])
-    for policy in assorted(loaded.network, 1).values():
-        assert again.build(policy).onnx_bytes == loaded.compressor().build(policy).onnx_bytes
+
+def test_layers_that_read_the_same_share_their_moments(load: Callable[[str], Loaded]) -> None:
+    """The three projections of an attention block see one tensor: it is gathered once."""
+    found = load("transformer_block").calibration.moments
+    assert found["q"] is found["k"] is found["v"]
+    assert found["q"] is not found["o"]
 
 
 def test_no_data(load: Callable[[str], Loaded]) -> None:
-    for name in ("plain_convolutions", "nothing_to_compress"):
-        with pytest.raises(CompressionError, match="must yield at least one batch"):
-            calibrate(load(name).network, [])
+    nothing = {"image": np.zeros((0, 3, 8, 8), np.float32)}
+    for name, batches in (("plain_convolutions", []), ("nothing_to_compress", []), ("plain_convolutions", [nothing])):
+        with pytest.raises(CompressionError, match=r"calibration\(\) gives no samples; give some 100 to 500"):
+            calibrate(load(name).network, batches)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
@@ -112,7 +127,7 @@ def test_data_that_is_not_finite(load: Callable[[str], Loaded], poison: float) -
 
 
 @pytest.mark.parametrize(
-    "feeds", [{"image": images().astype(np.float64)}, {"image": images(channels=4)}, {"picture": images()}, {}]
+    "feeds", [{"image": images().astype(np.float64)}, {"image": images(channels=4)}, {"picture": images()}]
 )
 def test_data_that_the_network_does_not_take(load: Callable[[str], Loaded], feeds: dict[str, np.ndarray]) -> None:
     with pytest.raises(CompressionError, match="the network does not run on the calibration data") as caught:
@@ -120,8 +135,14 @@ def test_data_that_the_network_does_not_take(load: Callable[[str], Loaded], feed
     assert "\n" not in str(caught.value)
 
 
-def test_a_batch_axis_that_is_not_dynamic(tmp_path: Path) -> None:
+def test_a_batch_without_inputs(load: Callable[[str], Loaded]) -> None:
+    with pytest.raises(CompressionError, match=r"calibration\(\) gives no samples"):
+        calibrate(load("plain_convolutions").network, [{}])
+
+
+def test_a_batch_axis_that_is_not_dynamic_is_fed_one_sample_at_a_time(tmp_path: Path) -> None:
     network = load_network(write(ZOO["fixed_batch"](), tmp_path), {"image": images(batch=1)})
+    assert calibrate(network, [{"image": images(batch=1)}] * 3).sample_count == 3
     with pytest.raises(CompressionError, match="does not run on the calibration data"):
         calibrate(network, [{"image": images(batch=4)}])
 
@@ -129,4 +150,5 @@ def test_a_batch_axis_that_is_not_dynamic(tmp_path: Path) -> None:
 def test_ranges_of_masks_do_not_matter(load: Callable[[str], Loaded], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         calibration = calibrate(load("masked").network, [{"x": vectors(16, 8)}])
-    assert all(np.isfinite(bounds).all() for bounds in calibration.ranges.values())
+    for histogram in calibration.histograms.values():
+        assert np.isfinite([histogram.low, histogram.high]).all()

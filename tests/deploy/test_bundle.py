@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from deploy import BundleContent, write_bundle
+from deploy import BundleContent, is_bundle, remove_bundle, write_bundle
 
 
 def content(onnx_bytes: bytes = b"network") -> BundleContent:
@@ -50,7 +51,60 @@ def test_an_existing_bundle_is_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize("method", ["write_bytes", "replace"])
+def test_everything_is_on_the_disk_before_the_bundle_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may leave a bundle whose files are empty."""
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(descriptor: int) -> None:
+        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def note_replace(path: Path, target: Path) -> Path:
+        events.append("renamed")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    write_bundle(tmp_path / "bundle", content())
+    at = events.index("renamed")
+    assert {"model.onnx", "policy.json", "manifest.json"} < set(events[:at])
+    assert events[at - 1].endswith(".partial")
+    assert events[at + 1 :] == [tmp_path.name]
+
+
+def test_a_bundle_is_known_by_its_manifest_and_removed_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, content())
+    assert is_bundle(folder)
+    remove_bundle(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["missing", "other files too", "no manifest", "another manifest", "a link"])
+def test_what_is_no_bundle_is_not_removed(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "bundle"
+    if kind != "missing":
+        write_bundle(folder, content())
+    if kind == "other files too":
+        (folder / "notes.txt").touch()
+    elif kind == "no manifest":
+        (folder / "manifest.json").unlink()
+    elif kind == "another manifest":
+        (folder / "manifest.json").write_text("[1]")
+    elif kind == "a link":
+        folder = tmp_path / "link"
+        folder.symlink_to(tmp_path / "bundle", target_is_directory=True)
+    before = sorted(tmp_path.rglob("*"))
+    assert not is_bundle(folder)
+    with pytest.raises(ValueError, match="is no bundle, or holds other files too"):
+        remove_bundle(folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("method", ["open", "replace"])
 def test_what_fails_leaves_the_old_bundle_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -58,10 +112,10 @@ def test_what_fails_leaves_the_old_bundle_and_nothing_else(
     write_bundle(folder, content(b"old"))
     real = getattr(Path, method)
 
-    def refuse_new(path: Path, argument: object) -> object:
+    def refuse_new(path: Path, *arguments: object) -> object:
         if path.name == "policy.json" or (method == "replace" and (path / "model.onnx").read_bytes() == b"new"):
             raise OSError(28, "No space left on device")
-        return real(path, argument)
+        return real(path, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, method, refuse_new)

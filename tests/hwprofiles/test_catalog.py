@@ -29,7 +29,8 @@ def test_local_profile_comes_back_with_its_scheme_decided() -> None:
 def test_shipped_example_shows_every_key() -> None:
     text = resources.files("hwprofiles").joinpath("data/local-cpu.toml").read_text()
     profile = load_profile("local-cpu")
-    keys = {*type(profile).model_fields, *type(profile.engine).model_fields, *type(profile.formats).model_fields}
+    parts = (profile, profile.reach, profile.engine, profile.formats, profile.sparsity)
+    keys = {key for part in parts for key in type(part).model_fields}
     assert [key for key in keys if key not in text] == []
     assert tomllib.loads(text)["format_version"] == 1
 
@@ -57,6 +58,9 @@ def test_unknown_name_lists_what_there_is_and_what_is_close() -> None:
         (GOOD + "[engine]\nthreads = 0\n", ["'engine.threads'", "got 0"]),
         (GOOD + '[engine]\nthreads = "many"\n', ["'engine.threads'", "got 'many'"]),
         (GOOD + '[formats]\nint8_scheme = "u9"\n', ["'formats.int8_scheme'", "'u8s8'", "got 'u9'"]),
+        (GOOD + '[formats]\noffered = ["fp32", "int3"]\n', ["'formats.offered.1'", "'int4-weights'", "got 'int3'"]),
+        (GOOD + "[formats]\nweight_bits = [12]\n", ["'formats'", "weight_bits must be", "got [12]"]),
+        (GOOD + 'patterns = ["channel"]\n', ["'sparsity.patterns.0'", "'channels'", "got 'channel'"]),
         (GOOD + '[reach]\ntransport = "pigeon"\n', ["'reach.transport'", "got 'pigeon'"]),
         ('name = "b"\nsummary = "B"\n', ["'sparsity'", "missing"]),
         ("format_version = 2\nfuture = 1\n" + GOOD, ["'format_version'", "up to 1, got 2", "upgrade"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from hwprofiles import Engine, HardwareProfile, ProfileError, Sparsity
+from hwprofiles import Engine, Formats, HardwareProfile, ProfileError, Sparsity
 
 
 @pytest.fixture
@@ -44,7 +44,53 @@ def test_profile_is_frozen(profile: HardwareProfile) -> None:
         profile.engine.threads = 4  # type: ignore[misc]
 
 
-def test_scheme_none_takes_8_bits_out_of_the_bits_that_pay(profile: HardwareProfile) -> None:
-    assert profile.with_int8_scheme("none").formats.weight_bits == (32,)
-    assert profile.with_int8_scheme("u8s7").formats.weight_bits == (32, 8)
+def test_scheme_none_takes_8_bits_out_of_the_formats(profile: HardwareProfile) -> None:
+    assert profile.with_int8_scheme("none").formats.offered == ("fp32",)
+    assert profile.with_int8_scheme("u8s7").formats.offered == ("fp32", "int8")
     assert profile.with_int8_scheme("u8s7").formats.int8_scheme == "u8s7"
+
+
+def test_scheme_none_leaves_formats_that_need_no_integer_arithmetic(profile: HardwareProfile) -> None:
+    formats = Formats(offered=("fp32", "int8", "int8-dynamic", "int4-weights"), weight_block_size=64)
+    decided = profile.model_copy(update={"formats": formats}).with_int8_scheme("none").formats
+    assert (decided.offered, decided.weight_block_size) == (("fp32", "int4-weights"), 64)
+
+
+def test_formats_have_one_order_however_they_were_written() -> None:
+    formats = Formats(offered=("int4-weights", "fp32", "int8"))
+    assert formats == Formats(offered=("fp32", "int8", "int4-weights"))
+    assert formats.weight_bits == (32, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "offered"),
+    [([32, 8], ("fp32", "int8")), ([8], ("fp32", "int8")), ([4, 16, 32], ("fp32", "fp16", "int4-weights"))],
+)
+def test_bits_of_older_profiles_still_read(bits: list[int], offered: tuple[str, ...]) -> None:
+    assert Formats.model_validate({"weight_bits": bits}).offered == offered
+
+
+@pytest.mark.parametrize(
+    ("table", "part"),
+    [
+        ({"weight_bits": [32, 8], "offered": ["fp32"]}, "leave weight_bits out"),
+        ({"weight_bits": [32, 7]}, r"weight_bits must be a list of 32, 16, 8, 4, got \[32, 7\]"),
+        ({"weight_bits": 8}, "got 8"),
+        ({"offered": ["int8"]}, "fp32 among them"),
+        ({"offered": ["fp32", "int8", "int8"]}, "distinct formats"),
+        ({"offered": ["fp32", "int9"]}, "'int8'"),
+        ({"weight_block_size": 24}, "16, 32, 64"),
+        ({"weight_only_compute": "half"}, "'float' or 'int8'"),
+    ],
+)
+def test_formats_that_make_no_sense_are_refused(table: dict[str, object], part: str) -> None:
+    with pytest.raises(ValidationError, match=part):
+        Formats.model_validate(table)
+
+
+def test_sparsity_patterns_are_those_of_policies() -> None:
+    patterns = ("channels", "2:4", "unstructured")
+    assert Sparsity(patterns=patterns, channel_multiple=1).patterns == patterns
+    for wrong in (["channel"], ["channels", "channels"]):
+        with pytest.raises(ValidationError):
+            Sparsity.model_validate({"patterns": wrong, "channel_multiple": 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from hwprofiles import HardwareProfile, detect_machine
-from latency import CONFIRM, SEARCH, Effort, Measurement, MeasurementError, MeasurementLog, Meter
+from latency import CONFIRM, SEARCH, Effort, Measurement, MeasurementError, MeasurementLog, Meter, TargetError
 from latency.transports.local import LocalTransport
 
 Feeds = dict[str, np.ndarray]
@@ -148,6 +149,33 @@ def test_baseline_that_does_not_load_is_said_on_opening(
     meter = Meter(profile, broken_model, feeds, workers=2)
     with pytest.raises(MeasurementError, match=r"the baseline cannot be measured on 'test-cpu': .*NoSuchOperator"):
         meter.__enter__()
+
+
+def test_workers_that_cannot_be_started_are_said_on_opening(
+    profile: HardwareProfile, baseline: bytes, feeds: Feeds
+) -> None:
+    meter = Meter(profile, baseline, feeds, workers=2, transport=LocalTransport(["/no/such/python"]))
+    with pytest.raises(
+        MeasurementError, match=r"cannot be measured on 'test-cpu': cannot start a worker with '/no/such"
+    ):
+        meter.__enter__()
+
+
+def test_a_target_without_room_is_not_the_candidates_fault(
+    profile: HardwareProfile,
+    baseline: bytes,
+    candidate: bytes,
+    feeds: Feeds,
+    quick: Effort,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(path: Path, _: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with Meter(profile, baseline, feeds, effort=quick, workers=2) as meter:
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(TargetError, match=r"workers' folder '.*paretune-worker-.*': No space left .* set TMPDIR"):
+            meter.measure(candidate)
 
 
 def test_provider_that_is_not_there_is_said_on_opening(profile: HardwareProfile, baseline: bytes, feeds: Feeds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from search.confirm import (
     read_confirmations,
     unconfirmed,
 )
+from search.errors import RunFolderError, SearchError
 from search.point import TrialPoint
 from search.progress import Progress
 from search.run_folder import RunFolder
@@ -65,17 +67,25 @@ def test_failed_trials_are_not_nominated() -> None:
 
 
 class FakeEvaluator:
-    """Ratios come out as asked; `broken` candidates cannot be measured, `noisy` ones are never known well."""
+    """Ratios come out as asked; `broken` candidates cannot be measured, `noisy` ones are never known well.
 
-    def __init__(self, ratio: float = 0.6, grade: str = "clean", broken: str = "", noisy: str = "") -> None:
-        self.ratio, self.grade, self.broken, self.noisy = ratio, grade, broken, noisy
+    `stopped_at` is the measurement, counted from 1, at which somebody stops the run.
+    """
+
+    def __init__(
+        self, ratio: float = 0.6, grade: str = "clean", broken: str = "", noisy: str = "", stopped_at: int = 0
+    ) -> None:
+        self.ratio, self.grade, self.broken, self.noisy, self.stopped_at = ratio, grade, broken, noisy, stopped_at
         self.measured: list[str] = []
 
-    def build(self, policy: str) -> str:
-        return policy
+    def build(self, policy: str) -> object:
+        return SimpleNamespace(digest=policy)
 
-    def measure_afresh(self, candidate: str) -> object:
+    def measure_afresh(self, made: SimpleNamespace) -> object:
+        candidate = made.digest
         self.measured.append(candidate)
+        if len(self.measured) == self.stopped_at:
+            raise KeyboardInterrupt
         if candidate == self.broken:
             raise MeasurementError("worker died")
         return SimpleNamespace(
@@ -87,7 +97,7 @@ class FakeEvaluator:
             reason="noise",
         )
 
-    def validate(self, _: str) -> tuple[object, object]:
+    def validate(self, _: object) -> tuple[object, object]:
         return SimpleNamespace(value=0.8), SimpleNamespace(value=0.2, low=0.1, high=0.3)
 
 
@@ -101,11 +111,13 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def run(folder: RunFolder, evaluator: FakeEvaluator, count: int = 3) -> tuple[list[TrialPoint], list[Progress]]:
+def run(
+    folder: RunFolder, evaluator: FakeEvaluator, count: int = 3, **options: Any
+) -> tuple[list[TrialPoint], list[Progress]]:
     points = [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(count)]
     steps: list[Progress] = []
     policies = {p.digest: p.digest for p in points}
-    return confirm(points, policies, evaluator, folder, 2.0, steps.append), steps  # type: ignore[arg-type]
+    return confirm(points, policies, evaluator, folder, 2.0, steps.append, **options), steps  # type: ignore[arg-type]
 
 
 def test_points_get_the_new_figures_and_keep_the_searchs_own_beside_them(folder: RunFolder) -> None:
@@ -127,6 +139,43 @@ def test_what_is_not_known_well_gets_further_passes_and_the_others_do_not(folder
     further = MOST_PASSES - PASSES
     assert evaluator.measured == ["d0", "d1", "d2"] * PASSES + ["d1"] * further
     assert steps[-1].done == steps[-1].total == 3 * PASSES + further
+
+
+def test_an_interruption_keeps_what_was_known_after_the_pass_before(folder: RunFolder) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, FakeEvaluator(noisy="d1", stopped_at=3 * PASSES + 1))
+    assert set(read_confirmations(folder)) == {"d0", "d2"}
+
+
+def test_other_bytes_than_were_measured_are_not_confirmed(folder: RunFolder) -> None:
+    evaluator = FakeEvaluator()
+    evaluator.build = lambda policy: SimpleNamespace(digest="another")  # type: ignore[method-assign]
+    with pytest.raises(SearchError, match=r"rebuilding #0 gave other bytes \(another\) than were measured \(d0\)"):
+        run(folder, evaluator)
+    assert evaluator.measured == []
+    assert read_confirmations(folder) == {}
+
+
+def test_the_time_left_is_told(folder: RunFolder) -> None:
+    ticks = iter(range(0, 1000, 10))
+    _, steps = run(folder, FakeEvaluator(), clock=lambda: float(next(ticks)))
+    assert [step.remaining_s for step in steps] == [50.0, 40.0, 30.0, 20.0, 10.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"format_version": 99, "confirmations": []}, "has format_version 99, this paretune reads up to 1; upgrade"),
+        ({"confirmations": []}, "is damaged: it lacks format_version"),
+        ({"format_version": 1, "confirmations": [{"digest": "d"}]}, "is damaged: TypeError: .*missing"),
+        ({"format_version": 1, "confirmations": [{}]}, "is damaged: KeyError: 'digest'"),
+        ({"format_version": 1, "confirmations": 3}, "is damaged: TypeError"),
+    ],
+)
+def test_confirmations_that_cannot_be_read_are_named(folder: RunFolder, document: dict[str, Any], said: str) -> None:
+    folder.write(folder.confirmations_path, json.dumps(document))
+    with pytest.raises(RunFolderError, match=r"confirmations\.json' " + said):
+        read_confirmations(folder)
 
 
 def test_what_is_confirmed_is_not_measured_again(folder: RunFolder) -> None:

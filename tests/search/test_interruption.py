@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import optuna
 import psutil
 import pytest
 
+from search import RunResult
 from search.results import read_result
 from search.study import load_study
 
@@ -118,6 +120,33 @@ def test_a_file_that_may_not_grow_is_one_line_and_the_same_command_continues(
     done = call(*command)
     assert (done.returncode, done.stderr) == (0, "")
     assert_whole(run_copy, TRIALS + 2)
+
+
+def test_a_temporary_folder_without_room_is_named_and_costs_no_trial(
+    call: Call, workload: Path, small_disk: Path, run_copy: Path
+) -> None:
+    """The workers' files lie there; the run's own folder has all the room it needs."""
+    before = trials_of(run_copy)
+    (small_disk / "filler").write_bytes(bytes(1_000_000))
+    command = ["search", workload, "--trials", TRIALS + 2, "--out", run_copy]
+    full = call(*command, env={**os.environ, "TMPDIR": str(small_disk)})
+    assert full.returncode == 2
+    assert full.stderr.count("\n") == 1
+    assert full.stderr.startswith(f"error: cannot write to the workers' folder '{small_disk}/")
+    assert trials_of(run_copy) == before
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_a_disk_that_is_read_only_is_one_line(call: Call, small_disk: Path, finished: RunResult, command: str) -> None:
+    for path in ("run.toml", "study.db", "environment.json", "timings.json", "confirmations.json"):
+        shutil.copy(finished.folder / path, small_disk / path)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)  # noqa: S607
+    refused = call(command, small_disk)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert refused.stderr.startswith("error: ")
+    assert str(small_disk) in refused.stderr
 
 
 @pytest.fixture

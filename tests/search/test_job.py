@@ -6,16 +6,21 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
 import pytest
 
 import search
+from compress.errors import CompressionError
+from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from search import RunResult, SearchError
+from search.evaluate import Evaluator
 from search.point import ALL_8_BIT_LABEL, COLUMNS, FP32_LABEL
 from search.progress import Progress
+from search.space import summarize
 
 TRIALS = 7
 
@@ -125,6 +130,48 @@ def test_a_corrected_workload_may_use_the_folder_of_one_that_never_came_to_a_tri
         search.run(workload, profile, out=tmp_path / "run", trials=1)
     workload.write_text(good)
     assert len(search.run(workload, profile, out=tmp_path / "run", trials=1).points) == 1
+
+
+def test_trials_that_fail_one_after_another_end_the_search_and_what_there_is_is_confirmed(
+    quick: None, tmp_path: Path, workload: Path, profile: HardwareProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Evaluator.evaluate
+
+    def compressed_fails(self: Evaluator, candidate: Candidate, *arguments: Any, **options: Any) -> Any:
+        if len(set(candidate.policy.layers.values())) > 1 or summarize(candidate.policy) != "FP32":
+            raise CompressionError("kernel refused")
+        return real(self, candidate, *arguments, **options)
+
+    monkeypatch.setattr(Evaluator, "evaluate", compressed_fails)
+    monkeypatch.setattr("search.loop._FAILURES_IN_A_ROW", 2)
+    with pytest.raises(
+        SearchError, match=r"2 trials failed one after another; .* is confirmed and reported in '.*run'"
+    ):
+        search.run(workload, profile, out=tmp_path / "run", trials=20)
+    result = search.read_result(tmp_path / "run")
+    assert [point.state for point in result.points] == ["complete", "failed", "failed"]
+    assert result.is_confirmed
+    assert result.page_path.is_file()
+
+
+def test_every_session_is_recorded_with_what_was_asked_of_it(
+    quick: None, run_copy: Path, workload: Path, profile: HardwareProfile
+) -> None:
+    search.run(workload, profile, out=run_copy, trials=TRIALS + 1, time_s=600.0, sampler="nsga2", seed=3)
+    first, second = tomllib.loads((run_copy / "run.toml").read_text())["sessions"]
+    assert (first["sampler"], first["seed"], first["trials"]) == ("random", 0, TRIALS)
+    assert {**second, "started_at": ""} == {
+        "started_at": "", "sampler": "nsga2", "seed": 3, "trials": TRIALS + 1, "time_s": 600.0,
+    }  # fmt: skip
+    assert second["started_at"] > first["started_at"]
+
+
+def test_a_run_is_kept_under_its_workload_and_target_unless_told_otherwise(
+    quick: None, tmp_path: Path, workload: Path, profile: HardwareProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target in (profile, profile.model_copy(update={"name": "another"})):
+        assert search.run(workload, target, time_s=1e-3).folder == Path("results") / f"tiny-{target.name}"
 
 
 def test_no_time_left_still_gives_fp32(quick: None, tmp_path: Path, workload: Path, profile: HardwareProfile) -> None:

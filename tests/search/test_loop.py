@@ -13,8 +13,8 @@ import pytest
 from compress.errors import PolicyError
 from compress.policy import Policy
 from latency import MeasurementError
-from search.errors import SearchError
-from search.loop import Budget, SearchLoop, best_speedup
+from search.errors import FailingTrialsError, SearchError
+from search.loop import Budget, SearchLoop, best_speedup, closeness
 from search.progress import Progress
 from search.results import FP32_MS
 from search.space import Knob, SearchSpace
@@ -28,7 +28,7 @@ Run = Callable[..., SearchLoop]
 
 def make_space(layers: int = 3) -> SearchSpace:
     names = tuple(f"l{index}" for index in range(layers))
-    knobs = tuple(Knob(name=f"bits/{name}", layer=name, choices=(32.0, 8.0)) for name in names)
+    knobs = tuple(Knob(name=f"bits/{name}", layers=(name,), choices=("fp32", "int8")) for name in names)
     return SearchSpace(layers=names, knobs=knobs)
 
 
@@ -160,7 +160,7 @@ def test_fp32_failing_ends_the_run_at_once_and_is_tried_again_by_the_next(study:
 
 def test_ten_failures_in_a_row_end_the_run(study: optuna.Study, run: Run) -> None:
     evaluator = failing_when(lambda candidate: not is_fp32(candidate), WorkloadError("no"))
-    with pytest.raises(SearchError, match=r"10 trials failed one after another; #\d+ failed: no"):
+    with pytest.raises(FailingTrialsError, match=r"10 trials failed one after another; #\d+ failed: no"):
         run(evaluator, budget=Budget(trials=16))
     assert len(evaluator.evaluated) == 11
 
@@ -258,6 +258,16 @@ def test_whichever_limit_comes_first_ends_it(study: optuna.Study, run: Run) -> N
     assert [step.remaining_s for step in steps] == [20.0, 10.0, 0.0]
 
 
+def test_the_time_left_counts_the_confirmation(study: optuna.Study, run: Run) -> None:
+    clock = Clock()
+    steps: list[Progress] = []
+    run(
+        FakeEvaluator(clock.tick), budget=Budget(trials=3), clock=clock,
+        confirmation_s=lambda front, typical_s: 7 * typical_s, listener=steps.append,
+    )  # fmt: skip
+    assert [step.remaining_s for step in steps] == [90.0, 80.0, 70.0]
+
+
 def test_fp32_is_evaluated_however_late_it_is(study: optuna.Study, run: Run) -> None:
     clock = Clock()
     clock.now = 500.0
@@ -270,4 +280,19 @@ def test_the_best_speedup_is_among_those_near_fp32(study: optuna.Study, run: Run
     assert best_speedup([]) is None
     run(FakeEvaluator(), budget=Budget(trials=16))
     assert best_speedup(outcomes_of(study.trials)) == pytest.approx(1 / 0.91)
-    assert best_speedup(outcomes_of(study.trials), tolerance=1.0) == pytest.approx(1 / 0.61)
+
+
+@pytest.mark.parametrize(
+    ("fp32", "drop", "close"),
+    [
+        (0.9, 0.01, "1 point"),
+        (0.9, 0.011, ""),
+        (-2e-4, 1e-6, "1% of FP32's metric"),
+        (-2e-4, 0.009, ""),
+        (40, 0.3, "1%"),
+    ],
+)
+def test_what_is_near_fp32_goes_by_the_scale_of_the_metric(fp32: float, drop: float, close: str) -> None:
+    outcomes = [make_outcome(metric=fp32 - drop, metric_drop=drop)]
+    assert (best_speedup(outcomes) is not None) == bool(close)
+    assert closeness(outcomes)[1].startswith(close)

@@ -1,10 +1,11 @@
-"""A point is checked at birth and survives its CSV file."""
+"""A point is checked at birth, and a CSV file holds all of it."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.point import COLUMNS, TrialPoint, from_csv, from_frame, to_csv, to_frame
+from search.point import COLUMNS, TrialPoint, to_csv, to_frame
 
 FIGURES: dict[str, Any] = {
     "latency_ms": 0.575,
@@ -67,17 +68,16 @@ def points(draw: st.DrawFn) -> TrialPoint:
 
 
 @given(st.lists(points(), max_size=5))
-def test_points_come_back_from_csv_as_they_were(written: list[TrialPoint]) -> None:
-    read = from_csv(to_csv(written))
-    assert read == written or [repr(one) for one in read] == [repr(one) for one in written]
-
-
-@pytest.mark.parametrize("text", ["00123", "1e5", "NA", "null", "True", "a,b", 'say "x"', "nan"])
-def test_texts_that_look_like_something_else_stay_text(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "trials.csv"
-    path.write_text(to_csv([point(digest=text, label=text, policy_summary=text)]), encoding="utf-8")
-    (read,) = from_csv(path)
-    assert (read.digest, read.label, read.policy_summary) == (text, text, text)
+def test_a_csv_file_holds_every_text_and_every_digit(written: list[TrialPoint]) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(written), newline="")))
+    assert len(rows) == len(written)
+    for row, one in zip(rows, written, strict=True):
+        for name, text in row.items():
+            value = getattr(one, name)
+            if isinstance(value, float):
+                assert float(text or "nan") == value or (not text and math.isnan(value))
+            else:
+                assert text == ("" if value is None else str(value))
 
 
 def test_columns_are_the_fields_but_layers() -> None:
@@ -91,15 +91,6 @@ def test_failed_trials_have_missing_figures() -> None:
     assert math.isnan(frame["latency_ratio"][0])
     assert pd.isna(frame["model_bytes"][0])
     assert frame["reason"].tolist() == ["kernel refused", ""]
-
-
-def test_missing_columns_are_named() -> None:
-    with pytest.raises(ValueError, match=r"lacks grade$"):
-        from_frame(to_frame([point()]).drop(columns="grade"))
-
-
-def test_further_columns_are_ignored() -> None:
-    assert from_frame(to_frame([point()]).assign(note="mine")) == [point()]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from search import RunFolderError, RunResult, read_result
+from search import RunResult, read_result
 from search.candidates import write_candidates
-from search.point import from_csv
+from search.errors import NoResultYetError
 from search.results import write_results
 from search.run_folder import RunFolder
 
@@ -36,9 +38,8 @@ def test_the_front_runs_from_slow_to_fast_and_is_confirmed(finished: RunResult) 
 
 
 def test_the_tables_hold_the_points(finished: RunResult) -> None:
-    numbers = [point.number for point in from_csv(finished.folder / "trials.csv")]
-    assert numbers == [point.number for point in finished.points]
-    assert [p.digest for p in from_csv(finished.folder / "pareto.csv")] == [p.digest for p in finished.front]
+    assert list(pd.read_csv(finished.folder / "trials.csv")["number"]) == [point.number for point in finished.points]
+    assert list(pd.read_csv(finished.folder / "pareto.csv")["digest"]) == [p.digest for p in finished.front]
 
 
 def test_before_the_confirmation_nothing_can_be_shipped(run_copy: Path) -> None:
@@ -51,16 +52,32 @@ def test_before_the_confirmation_nothing_can_be_shipped(run_copy: Path) -> None:
     write_candidates(folder, None, {}, result)  # type: ignore[arg-type]  # needs no compressor for no candidates
     assert sorted((run_copy / "candidates").iterdir()) == before
     write_results(folder, result)
-    assert from_csv(run_copy / "pareto.csv") == []
+    assert pd.read_csv(run_copy / "pareto.csv").empty
+
+
+def test_points_that_left_the_front_lose_their_bundles_and_nobody_elses_files(
+    run_copy: Path, finished: RunResult
+) -> None:
+    folder, names = RunFolder(run_copy), [point.digest for point in finished.front]
+    left = [point for point in finished.points if point not in finished.front]
+    first = folder.candidate_path(names[0])
+    for name in [left[0].digest, left[1].digest, "my-favourite"]:
+        shutil.copytree(first, folder.candidate_path(name))
+    (folder.candidate_path(left[1].digest) / "notes.txt").touch()
+    write_candidates(folder, None, {}, finished)  # type: ignore[arg-type]  # all of the front is there already
+    kept = {path.name for path in folder.candidates_path.iterdir()}
+    assert kept == {*names, left[1].digest, "my-favourite"}
 
 
 def test_a_run_without_figures_of_fp32_is_named(run_copy: Path) -> None:
     (run_copy / "study.db").unlink()
-    with pytest.raises(RunFolderError, match="no study at"):
+    with pytest.raises(NoResultYetError, match="has no figures of FP32 yet; run its search command again"):
+        read_result(run_copy)
+    with RunFolder(run_copy).locked(), pytest.raises(NoResultYetError, match="a search is working in it: look again"):
         read_result(run_copy)
     from search.study import open_study
 
     with open_study(run_copy / "study.db", "random", 0):
         pass
-    with pytest.raises(RunFolderError, match="has no figures of FP32 yet; run its search command again"):
+    with pytest.raises(NoResultYetError, match="has no figures of FP32 yet"):
         read_result(run_copy)

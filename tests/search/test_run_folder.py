@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from search.disk_errors import disk_errors
 from search.errors import RunFolderError
-from search.run_folder import RunFolder, disk_errors
+from search.run_folder import RunFolder
 
 CONFIG: dict[str, Any] = {
     "started_at": "2026-01-02T03:04:05+00:00",
@@ -117,6 +119,44 @@ def test_a_full_disk_is_recognized_behind_other_errors(tmp_path: Path) -> None:
     storage.__cause__.__cause__ = sqlite
     with pytest.raises(RunFolderError, match="database or disk is full"), disk_errors(tmp_path):
         raise storage
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("database is locked", r"another program has locked study\.db; close it"),
+        ("attempt to write a readonly database", r"study\.db may not be written; check the permissions"),
+        ("unable to open database file", r"study\.db may not be written; check the permissions"),
+    ],
+)
+def test_what_else_keeps_a_study_from_being_written_is_put_into_words(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RunFolderError, match=said), disk_errors(tmp_path), disk_errors(tmp_path / "inner"):
+        raise ValueError from KeyError(text)
+
+
+def test_sessions_are_listed_and_survive_a_resume(folder: RunFolder) -> None:
+    folder.adopt(CONFIG)
+    folder.begin_session({"started_at": "2026-01-02", "sampler": "tpe", "seed": 0, "trials": 4})
+    folder.study_path.touch()
+    folder.adopt(CONFIG)
+    folder.begin_session({"started_at": "2026-01-03", "sampler": "gp", "seed": 1, "time_s": 9.0})
+    assert [session["sampler"] for session in folder.read_config()["sessions"]] == ["tpe", "gp"]
+
+
+def test_whether_a_search_works_in_it_can_be_told(folder: RunFolder) -> None:
+    assert not folder.is_owned
+    with folder.locked():
+        assert RunFolder(folder.path).is_owned
+    assert not folder.is_owned
+
+
+def test_a_folder_that_cannot_be_locked_is_one_line(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(RunFolderError, match=r"cannot lock .*: No locks available; use an --out on a disk of this"):
+        folder.locked().__enter__()
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, "no"), KeyError("x"), RunFolderError("other")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import search.study
 from search.errors import RunFolderError
 from search.space import Knob, SearchSpace
-from search.study import Seen, ask_unseen, load_study, open_study, resume
-from search.trials import DUPLICATE_OF, INTERRUPTED, LABEL, OUTCOME, POSTPONED, REASON, Outcome, count_finished
+from search.study import Seen, _open_storage, ask_unseen, load_study, open_study, resume
+from search.trials import DUPLICATE_OF, LABEL, OUTCOME, POSTPONED, REASON, Outcome, count_finished, is_unfinished
 
 Change = Callable[[optuna.Trial], None]
 
@@ -27,7 +30,7 @@ FIGURES: dict[str, Any] = {
 
 def make_space(layers: int) -> SearchSpace:
     names = tuple(f"l{index}" for index in range(layers))
-    knobs = tuple(Knob(name=f"bits/{name}", layer=name, choices=(32.0, 8.0)) for name in names)
+    knobs = tuple(Knob(name=f"bits/{name}", layers=(name,), choices=("fp32", "int8")) for name in names)
     return SearchSpace(layers=names, knobs=knobs)
 
 
@@ -67,22 +70,22 @@ def test_a_new_study_begins_with_the_starts(study: optuna.Study) -> None:
 def test_what_a_killed_process_was_at_comes_back_after_the_starts(study: optuna.Study) -> None:
     seen = resume(study, SPACE)
     first = ask(study, seen)
-    for params in ({"bits/l0": 8.0, "bits/l1": 32.0, "bits/l2": 32.0}, {"bits/l0": 8.0}):
+    for params in ({"bits/l0": "int8", "bits/l1": "fp32", "bits/l2": "fp32"}, {"bits/l0": "int8"}):
         study.enqueue_trial(params)
         trial = study.ask()
         for name in params:
-            trial.suggest_categorical(name, (32.0, 8.0))
+            trial.suggest_categorical(name, ("fp32", "int8"))
     planned = resume(study, SPACE).planned
     assert [plan.attributes.get(LABEL) for plan in planned] == ["FP32", "all 8-bit", None]
-    assert planned[2].params == {"bits/l0": 8.0, "bits/l1": 32.0, "bits/l2": 32.0}
+    assert planned[2].params == {"bits/l0": "int8", "bits/l1": "fp32", "bits/l2": "fp32"}
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 3
-    assert study.trials[first.number].user_attrs[INTERRUPTED]
+    assert is_unfinished(study.trials[first.number])
     assert count_finished(study.trials) == 0
 
 
 def test_what_waits_in_optunas_own_queue_is_taken_out(study: optuna.Study) -> None:
     """A process killed between putting a policy into the queue and taking it out again leaves it there."""
-    study.enqueue_trial({"bits/l0": 8.0, "bits/l1": 8.0, "bits/l2": 32.0})
+    study.enqueue_trial({"bits/l0": "int8", "bits/l1": "int8", "bits/l2": "fp32"})
     seen = resume(study, SPACE)
     assert ask(study, seen).user_attrs[LABEL] == "FP32"
     assert not [trial for trial in study.get_trials() if trial.state.name == "WAITING"]
@@ -158,8 +161,8 @@ def test_every_policy_is_found_and_then_there_is_none(study: optuna.Study) -> No
 
 
 class Stubborn(optuna.samplers.RandomSampler):
-    def sample_independent(self, *_: object) -> float:
-        return 8.0
+    def sample_independent(self, *_: object) -> str:
+        return "int8"
 
 
 def test_a_sampler_that_repeats_itself_does_not_stop_the_search(study: optuna.Study) -> None:
@@ -198,3 +201,23 @@ def test_what_is_no_study_is_named(path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(RunFolderError, match="is empty; run its search command again"), load_study(path):
         pass
+
+
+def test_a_study_that_another_program_has_locked_is_one_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_study(path, "random", 0):
+        pass
+    monkeypatch.setattr(search.study, "_LOCK_TIMEOUT_S", 0.05)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with (
+            pytest.raises(RunFolderError, match=r"another program has locked study\.db; close it .* are safe"),
+            open_study(path, "random", 0) as study,
+        ):
+            study.ask()
+
+
+def test_a_commit_is_on_the_disk_before_it_returns(path: Path) -> None:
+    """SQLite numbers `synchronous=FULL` 2; in write-ahead mode `NORMAL` loses the latest trials in a power cut."""
+    with _open_storage(path) as storage, storage.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

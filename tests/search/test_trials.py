@@ -10,8 +10,18 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from search.trials import Outcome, count_finished, is_finished, outcomes_of, policies_by_digest, read_points
+from search.space import Knob, SearchSpace
+from search.trials import (
+    Outcome,
+    count_finished,
+    is_finished,
+    is_unfinished,
+    outcomes_of,
+    policies_by_digest,
+    read_points,
+)
 
+SPACE = SearchSpace(layers=("l0", "l1"), knobs=(Knob(name="bits/l0", layers=("l0",), choices=("fp32", "int8")),))
 OUTCOME = Outcome(
     digest="abc", latency_ms=1.5, latency_ratio=0.5, latency_ratio_low=0.49, latency_ratio_high=0.51, grade="clean",
     grade_reason="quiet", metric=0.9, metric_drop=0.01, metric_drop_low=0.0, metric_drop_high=0.02, divergence=0.1,
@@ -23,8 +33,8 @@ def trial(state: TrialState, attributes: dict[str, Any]) -> optuna.trial.FrozenT
     made = create_trial(
         state=state,
         values=OUTCOME.values if state == TrialState.COMPLETE else None,
-        params={"bits/l0": 8.0},
-        distributions={"bits/l0": CategoricalDistribution((32.0, 8.0))},
+        params={"bits/l0": "int8"},
+        distributions={"bits/l0": CategoricalDistribution(("fp32", "int8"))},
         user_attrs=attributes,
     )
     made.number = 7
@@ -35,7 +45,7 @@ COMPLETE = trial(TrialState.COMPLETE, {"outcome": OUTCOME.to_attribute(), "label
 FAILED = trial(TrialState.FAIL, {"reason": "did not load"})
 OTHERS = [
     trial(TrialState.FAIL, {"duplicate_of": "abc"}),
-    trial(TrialState.FAIL, {"interrupted": True, "outcome": OUTCOME.to_attribute()}),
+    trial(TrialState.FAIL, {"outcome": OUTCOME.to_attribute()}),
     trial(TrialState.FAIL, {"postponed": "noise"}),
     trial(TrialState.RUNNING, {"reason": "did not load"}),
 ]
@@ -54,20 +64,24 @@ def test_figures_and_failures_count_and_nothing_else_does() -> None:
     assert [outcome.digest for outcome in outcomes_of([COMPLETE, FAILED, *OTHERS])] == ["abc"]
 
 
+def test_what_ended_without_a_word_about_its_policy_is_unfinished() -> None:
+    assert [is_unfinished(each) for each in (COMPLETE, FAILED, *OTHERS)] == [False, False, False, True, True, False]
+
+
 def test_points_say_what_was_tried_and_what_came_of_it() -> None:
-    complete, failed = read_points([COMPLETE, *OTHERS, FAILED], ["l0", "l1"])
+    complete, failed = read_points([COMPLETE, *OTHERS, FAILED], SPACE)
     assert (complete.digest, complete.state, complete.label) == ("abc", "complete", "all 8-bit")
     assert (complete.latency_ratio, complete.metric_drop, complete.model_bytes) == (0.5, 0.01, 1000)
     assert complete.layers == {
-        "l0": {"bits": 8, "sparsity": 0.0, "rank": None},
-        "l1": {"bits": 32, "sparsity": 0.0, "rank": None},
+        "l0": {"bits": 8, "format": "int8", "sparsity": 0.0, "rank": None},
+        "l1": {"bits": 32, "format": "fp32", "sparsity": 0.0, "rank": None},
     }
-    assert complete.policy_summary == "1 of 2 layers 8-bit"
+    assert complete.policy_summary == "1 of 2 layers int8"
     assert (failed.state, failed.reason, failed.digest, failed.model_bytes) == ("failed", "did not load", "", None)
     assert math.isnan(failed.latency_ms)
 
 
 def test_a_candidates_policy_is_found_by_its_digest() -> None:
-    policies = policies_by_digest([COMPLETE, FAILED, *OTHERS], ["l0", "l1"])
+    policies = policies_by_digest([COMPLETE, FAILED, *OTHERS], SPACE)
     assert list(policies) == ["abc"]
     assert [policies["abc"][name].weight_bits for name in ("l0", "l1")] == [8, 32]

@@ -171,6 +171,10 @@ def test_missing_functions_are_all_named(write_workload: Write) -> None:
     [
         ("metric = 3", r"metric must be a function, got int; write def metric"),
         ("NAME = 3", "NAME must be a text of at least one character, got 3"),
+        ("NAME = '../mine'", r"NAME must do as a folder's name, got '\.\./mine'; use up to 100 printable characters"),
+        ("NAME = '.'", r"NAME must do as a folder's name, got '\.'"),
+        ("NAME = 'my\\nnet'", "NAME must do as a folder's name"),
+        ("NAME = 'x' * 101", "NAME must do as a folder's name"),
         ("METRIC_SCOPE = 'some'", "METRIC_SCOPE must be one of .*, got 'some'"),
         ("def model(): return 3", r"model\(\) must give a torch.nn.Module or the path of an ONNX file, got int"),
         ("def model(): return 'no.onnx'", r"model\(\) gave the path 'no.onnx', but there is no file .*no\.onnx"),

@@ -14,6 +14,7 @@ import pytest
 
 from search import RunResult
 from search.cli.app import run_app
+from search.run_folder import RunFolder
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -73,6 +74,15 @@ def test_status_and_report_read_a_finished_run(call: Call, run_copy: Path, finis
     assert (written.returncode, written.stderr) == (0, "")
     assert written.stdout.split() == [str(run_copy / "pareto.html"), str(run_copy / "pareto.png")]
     assert (run_copy / "pareto.csv").read_bytes() == before
+
+
+def test_status_of_a_run_that_has_just_begun_says_so(
+    capsys: pytest.CaptureFixture[str], run_copy: Path, finished: RunResult
+) -> None:
+    (run_copy / "study.db").unlink()
+    with RunFolder(run_copy).locked():
+        assert run_app(["status", str(run_copy)]) == 0
+    assert "has no figures of FP32 yet; a search is working in it: look again in a moment" in capsys.readouterr().out
 
 
 def test_layers_lists_what_a_policy_can_speak_of(call: Call, workload: Path) -> None:

@@ -84,6 +84,11 @@ def test_clock_text(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
 
 
+def test_facts_say_what_counts_as_close() -> None:
+    step = Progress(stage="search", done=1, total=3, best_speedup=2.0, close="1% of FP32's metric")
+    assert facts(step) == "best within 1% of FP32's metric ×2.00"
+
+
 def test_facts_name_only_what_is_known() -> None:
     assert facts(Progress(stage="search", done=0, total=3)) == ""
     assert facts(Progress(stage="search", done=1, total=3, remaining_s=61)) == "1:01 left"

@@ -106,7 +106,8 @@ def _figures(ratio: float, drop: float, fp32_metric: float, *, exact: bool = Fal
 def _confirmed(points: list[TrialPoint], rng: random.Random) -> list[TrialPoint]:
     complete = [point for point in points if point.state == "complete"]
     front = pareto.front([(point.latency_ratio, point.metric) for point in complete])
-    chosen = {complete[position].number for position in front if complete[position].metric > 0.5} | {1}
+    always = {0, 1}  # FP32 and all 8-bit
+    chosen = {complete[position].number for position in front if complete[position].metric > 0.5} | always
     return [_confirm(point, rng) if point.number in chosen else point for point in points]
 
 

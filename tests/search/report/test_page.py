@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from search.report.page import embedded_json, page_text, render_page
+from search.report.page import embedded_json, page_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -41,7 +41,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]
 
     def open_run(run: tuple[Any, Any], **context: Any) -> Page:
         path = tmp_path / "pareto.html"
-        render_page(*run, path=path)
+        path.write_text(page_text(*run), encoding="utf-8")
         page = browser.new_page(viewport={"width": 1400, "height": 900}, **context)
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text))

@@ -9,12 +9,21 @@ from typing import Any
 from search.report.selection import as_searched, select, view_of
 
 
-def test_confirmed_points_and_fp32_alone_make_the_confirmed_front(make_run: Callable[..., Any]) -> None:
-    selection = select(make_run()[0])
+def test_confirmed_points_alone_make_the_confirmed_front(make_run: Callable[..., Any]) -> None:
+    points, _ = make_run()
+    selection = select(points)
     assert selection.confirmed
-    assert all(point.confirmed or point is selection.fp32 for point in selection.front)
+    assert all(point.confirmed for point in selection.front)
     assert all(point.confirmed for point in selection.dominated)
     assert selection.front[0] is selection.fp32
+
+
+def test_fp32_without_a_confirmation_is_shown_but_not_on_the_confirmed_front(make_run: Callable[..., Any]) -> None:
+    searched_fp32 = make_run(confirm=False)[0][0]
+    selection = select([searched_fp32, *make_run()[0][1:]])
+    assert selection.confirmed
+    assert selection.fp32 is searched_fp32
+    assert searched_fp32 not in selection.front
 
 
 def test_front_runs_from_slow_to_fast_and_loses_on_the_way(make_run: Callable[..., Any]) -> None:

@@ -17,8 +17,8 @@ SPACE = SearchSpace(
         knob
         for name in LAYERS
         for knob in (
-            Knob(name=f"bits/{name}", layer=name, choices=(32.0, 8.0)),
-            Knob(name=f"rank/{name}", layer=name, choices=(1.0, 0.5, 0.25)),
+            Knob(name=f"bits/{name}", layers=(name,), choices=("fp32", "int8")),
+            Knob(name=f"rank/{name}", layers=(name,), choices=(1.0, 0.5, 0.25)),
         )
     ),
 )

@@ -1,0 +1,36 @@
+"""What a factorized layer is: two layers in a row."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.layer_state import LayerState
+from compress.layers import Layer
+from compress.scheme import Range
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FactorPair:
+    """Two layers that answer nearly like one.
+
+    Attributes:
+        first: Reads the layer's input; it has no bias, its mean errors are the second's to correct.
+        second: Writes the layer's output.
+        first_axes: For a convolution, whether the first moves along each spatial axis; the second moves along the rest.
+        inner_range: Lowest and highest value between them. Every inner channel is scaled to a largest magnitude of 1,
+            so that one scale fits all (cross-layer equalization, Nagel et al. 2019, arXiv:1906.04721, exact here
+            because nothing nonlinear stands between).
+        error: E‖y − ŷ‖² over the variance of y.
+    """
+
+    first: LayerState
+    second: LayerState
+    first_axes: tuple[bool, ...]
+    inner_range: Range
+    error: float
+
+
+def as_factor(layer: Layer, weight: NDArray[np.float32], *, macs: int) -> Layer:
+    """The description of one factor of `layer`, with `weight` as stored."""
+    return replace(layer, weight_shape=weight.shape, macs=macs)

@@ -1,0 +1,46 @@
+"""Least squares after channels have gone: what remains learns to say what the whole layer said.
+
+He et al. 2017 (arXiv:1707.06168), equation 4, on second moments instead of samples; with the bias free, so that the
+means of the removed channels are kept exactly.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Ridge, as a share of the mean variance, towards the weights as they were: what the data leaves open stays.
+_DAMPING = 1e-3
+
+
+def refit(rows: NDArray[np.float32], second: NDArray[np.float32], kept: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The rows over the kept inputs that answer most like the whole rows.
+
+    Minimizes E‖W x − W′ x_kept‖² + λ‖W′ − W_kept‖² row by row.
+
+    Args:
+        rows: W, shape (G, R, K).
+        second: Second moments of the inputs, shape (G, K, K): their covariance where a bias keeps the means.
+        kept: Indices into K, sorted, the same in every block.
+
+    Returns:
+        W′, shape (G, R, len(kept)).
+    """
+    if len(kept) == rows.shape[2]:
+        return rows
+    whole, moments = rows.astype(np.float64), second.astype(np.float64)
+    towards = whole[:, :, kept]
+    among = moments[:, kept[:, None], kept[None, :]]
+    damping = _DAMPING * np.maximum(np.trace(moments, axis1=1, axis2=2) / moments.shape[1], np.finfo(np.float32).tiny)
+    ridge = damping[:, None, None] * np.eye(len(kept))
+    wanted = whole @ moments[:, :, kept] + damping[:, None, None] * towards
+    fitted: NDArray[np.float64] = np.linalg.solve(among + ridge, wanted.swapaxes(1, 2)).swapaxes(1, 2)
+    return fitted.astype(np.float32)
+
+
+def response_error(rows: NDArray[np.float32], other: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """E‖W x − W″ x‖² over E‖W x‖², all rows together; both of shape (G, R, K)."""
+    size = _energy(rows.astype(np.float64), second)
+    return _energy(rows.astype(np.float64) - other, second) / size if size else 0.0
+
+
+def _energy(rows: NDArray[np.float64], second: NDArray[np.float32]) -> float:
+    return float(np.einsum("grk,grk->", rows @ second.astype(np.float64), rows))

@@ -1,0 +1,130 @@
+"""Finished weights as files: the level of the store that all trials and workers of a run share."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Key = tuple[str | int | float | None, ...] | str
+Arrays = tuple[NDArray[Any], ...]
+
+# Raise it whenever the same key may mean other arrays than before, or the files look different.
+FORMAT_VERSION = 1
+DEFAULT_DISK_LIMIT_BYTES = 4 * 2**30
+
+_HEADER = "header"
+_PARTIAL_SUFFIX = ".partial"
+_OURS = re.compile(r"[0-9a-f]{64}\.npz|\.[0-9a-f]{64}\.npz\..*\.partial")
+# A writer needs seconds. A partial file this old has lost its writer.
+_PARTIAL_LIFETIME_S = 3600.0
+_log = logging.getLogger(__name__)
+
+
+def canonical(key: Key) -> str:
+    """The key as text: different keys differ in it, also where Python calls them equal (1, 1.0 and True).
+
+    Raises:
+        TypeError: A part of the key is of another type, whose text might be another in the next process.
+    """
+    for part in (key,) if isinstance(key, str) else key:
+        if part is not None and type(part) not in (str, int, float):
+            raise TypeError(f"a key is made of str, int, float and None, got {part!r} of type {type(part).__name__}")
+    return json.dumps([FORMAT_VERSION, key])
+
+
+class VariantFiles:
+    """A folder with one NumPy archive per key, bounded in size, for any number of processes at once.
+
+    Files are written whole or not at all, and their contents are checked when they are read: what is torn, or not
+    ours, counts as missing and is written again. A disk that cannot be written to is reported once, in the log, and
+    then only read.
+
+    Args:
+        folder: Where the files lie; made when the first is written.
+        limit_bytes: Most bytes of finished files; those read longest ago go first.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_DISK_LIMIT_BYTES) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._writable = True
+
+    def read(self, key: str) -> Arrays | None:
+        """The arrays under a canonical key; None where there are none that can be read."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                stored_key, count = json.loads(archive[_HEADER].item())
+                if stored_key != key:
+                    return None
+                arrays = tuple(archive[str(index)] for index in range(count))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # a damaged archive makes its parsers raise anything, tokenize.TokenError included
+            _log.info("stored weights in %s cannot be read and are made anew: %s", path, error)
+            return None
+        # Read just now: the last to go. It may have gone meanwhile, or lie where we may not write.
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return arrays
+
+    def write(self, key: str, arrays: Arrays) -> None:
+        """Store the arrays under a canonical key, and drop what is over the limit."""
+        if not self._writable or sum(array.nbytes for array in arrays) > self._limit_bytes:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write(self._path(key), json.dumps([key, len(arrays)]), arrays)
+            self._evict()
+        except OSError as error:
+            self._writable = False
+            _log.warning(
+                "finished weights are kept in memory only from now on, since %s cannot be written to: %s",
+                self._folder,
+                error,
+            )
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
+
+    def _write(self, path: Path, header: str, arrays: Arrays) -> None:
+        named = {str(index): array for index, array in enumerate(arrays)}
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.", suffix=_PARTIAL_SUFFIX)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez(file, allow_pickle=False, **{_HEADER: np.array(header)}, **named)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _evict(self) -> None:
+        """Remove what was read longest ago until the limit holds, and what writers that died have left."""
+        finished = sorted(self._files(".npz"), key=lambda entry: entry[1].st_mtime_ns)
+        surplus = sum(status.st_size for _, status in finished) - self._limit_bytes
+        for path, status in finished:
+            if surplus <= 0:
+                break
+            path.unlink(missing_ok=True)
+            surplus -= status.st_size
+        now = finished[-1][1].st_mtime if finished else 0.0
+        for path, status in self._files(_PARTIAL_SUFFIX):
+            if now - status.st_mtime > _PARTIAL_LIFETIME_S:
+                path.unlink(missing_ok=True)
+
+    def _files(self, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Our files of that kind; others may take them away while we look."""
+        for path in self._folder.iterdir():
+            if path.suffix == suffix and _OURS.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):
+                    yield path, path.stat()

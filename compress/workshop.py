@@ -1,0 +1,232 @@
+"""The finished weights of each layer under each choice: made once, kept in the variant store, stitched ever after."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from compress.bias import read_bias
+from compress.calibration import Calibration
+from compress.channel_groups import ChannelGroup, Member
+from compress.elimination import Elimination, prepare
+from compress.factor_pair import FactorPair
+from compress.factorize import better_decomposition, decompose, take_rank
+from compress.finished_layer import FinishedLayer
+from compress.graph import constant
+from compress.importance import Consumer, removal_order
+from compress.layer_state import LayerState
+from compress.layers import Layer
+from compress.mask_layer import mask_layer
+from compress.network import Network
+from compress.plan import LayerPlan, Widths
+from compress.ranks import Decomposition, rank_of
+from compress.round_layer import RoundedLayer, elimination_of, round_layer
+from compress.variants import VariantStore
+from compress.weight_grid import WeightGrid
+from compress.weight_rows import taps_of
+
+_STEPS_LIMIT_BYTES = 256 * 2**20
+Key = tuple[str | int | float, ...]
+
+_DECOMPOSITIONS: tuple[Decomposition, ...] = ("channel", "spatial")
+
+
+class Workshop:
+    """Makes finished layers, each only once.
+
+    The order is fixed (`compress.layer_state`): channels, single weights, rank, bits.
+
+    Args:
+        network: The FP32 network.
+        calibration: What was seen on it.
+        store: Where finished layers are kept.
+        channel_multiple: Ranks are rounded to this many channels.
+    """
+
+    def __init__(
+        self, network: Network, calibration: Calibration, store: VariantStore, *, channel_multiple: int
+    ) -> None:
+        self._calibration = calibration
+        self._store = store
+        self._steps = VariantStore(_STEPS_LIMIT_BYTES)
+        self._multiple = channel_multiple
+        self._layers = network.layers
+        self._nodes = {node.name: node for node in network.model.graph}
+        self._weights = network.model.graph.initializers
+
+    def original(self, layer: Layer) -> LayerState:
+        """The layer as it is in FP32."""
+        return LayerState(
+            layer=layer,
+            weight=constant(self._weights[layer.weight_name]),
+            bias=read_bias(self._nodes[layer.node_name]),
+            moments=self._calibration.moments.get(layer.name),
+            responses=self._calibration.responses.get(layer.name),
+        )
+
+    def finish(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
+        """The layer as `plan` wants it.
+
+        Args:
+            plan: What it must become.
+            grid: What its weights are rounded to; None leaves floats.
+        """
+        ranks = (plan.rank, self._multiple) if plan.rank < 1.0 else (plan.rank,)
+        key = ("finished", *_thinned_key(plan), *ranks, *(() if grid is None else grid.key))
+        arrays = self._store.get(key, lambda: self._make(plan, grid).arrays)
+        return FinishedLayer.from_arrays(arrays)
+
+    def removal_order(self, group: ChannelGroup) -> NDArray[np.int64]:
+        """The units of a group, the one that goes first first."""
+        consumers = [found for member in group.consumers if (found := self._consumer(member)) is not None]
+        with threadpool_limits(limits=1):
+            return removal_order(consumers, group.unit_count)
+
+    def _consumer(self, member: Member) -> Consumer | None:
+        """A reader of the group; None where its inputs are not known well enough to say what it would miss."""
+        layer = next(layer for layer in self._layers if layer.name == member.layer)
+        state = self.original(layer)
+        second = state.second
+        if second is None or layer.groups > 1:
+            return None
+        channels = [np.flatnonzero(member.unit_of_channel == unit) for unit in range(member.unit_of_channel.max() + 1)]
+        return Consumer(
+            rows=state.rows[0], second=second[0], columns=np.stack([state.columns_of(found) for found in channels])
+        )
+
+    def _make(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
+        # BLAS adds in another order when it has other threads: bytes must not depend on them. And LAPACK's threads spin
+        # while they wait for one another, which on a busy machine takes thirty times as long as one thread.
+        with threadpool_limits(limits=1):
+            if plan.rank < 1.0:
+                state = self._thinned(plan)
+                decomposition = self._decomposition(plan.layer)
+                rank = rank_of(state.layer, plan.rank, self._multiple, decomposition)
+                if rank is not None:
+                    return self._factorized(plan, state, decomposition, rank, grid)
+            return self._whole(plan, grid)
+
+    def _whole(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
+        # Rows are rounded each on its own: one rounding serves every choice of outputs, unless a mask weighs them up.
+        late = plan.mask is None and plan.kept_outputs is not None
+        state = self._narrowed(plan) if late else self._thinned(plan)
+        key = (plan.layer.name, _named(plan.read)) if late else _thinned_key(plan)
+        rounded = None if grid is None else self._rounded(key, state, grid)
+        if late and plan.kept_outputs is not None:
+            state = state.keep_outputs(plan.kept_outputs)
+            rounded = (
+                None
+                if rounded is None
+                else rounded.keep_outputs(
+                    plan.kept_outputs, 0 if grid is not None and grid.block else state.layer.output_axis
+                )
+            )
+        if rounded is None:
+            return FinishedLayer(weights=(state.weight,), groups=state.layer.groups, bias=state.bias)
+        bias = None if state.bias is None else rounded.bias
+        return FinishedLayer(weights=(), groups=state.layer.groups, bias=bias, rounded=(rounded,))
+
+    def _factorized(
+        self, plan: LayerPlan, state: LayerState, decomposition: Decomposition, rank: int, grid: WeightGrid | None
+    ) -> FinishedLayer:
+        key = (*_thinned_key(plan), decomposition)
+        arrays = self._steps.get(("factors", *key), lambda: decompose(state, decomposition))
+        pair = take_rank(state, arrays, decomposition, rank)
+        rounded: tuple[RoundedLayer, ...] = ()
+        bias = pair.second.bias
+        if grid is not None:
+            known = self._elimination(_thinned_key(plan), state) if decomposition == "channel" else None
+            first = round_layer(pair.first, grid, known or prepare(_centred(pair.first)))
+            rounded = first, round_layer(pair.second, grid, elimination_of(pair.second))
+            bias = None if bias is None else _corrected_for_first(pair, *rounded)
+        return FinishedLayer(
+            weights=(pair.first.weight, pair.second.weight),
+            groups=1,
+            bias=bias,
+            rounded=rounded,
+            first_axes=pair.first_axes,
+            inner_range=pair.inner_range,
+            rank=rank,
+        )
+
+    def _decomposition(self, layer: Layer) -> Decomposition:
+        """The layer's better decomposition, found once on the whole layer."""
+
+        def find() -> tuple[NDArray[np.int64]]:
+            return (np.array(_DECOMPOSITIONS.index(better_decomposition(self.original(layer)))),)
+
+        return _DECOMPOSITIONS[int(self._store.get(("decomposition", layer.name), find)[0])]
+
+    def _narrowed(self, plan: LayerPlan) -> LayerState:
+        """The layer without the inputs that go."""
+        state = self.original(plan.layer)
+        if plan.kept_inputs is None or plan.layer.groups > 1:
+            return state
+        kept = plan.kept_inputs
+        made: dict[str, LayerState] = {}
+
+        def refit() -> tuple[NDArray[np.float32], ...]:
+            made["state"] = state.keep_inputs(kept)
+            return _parts(made["state"])
+
+        parts = self._steps.get(("narrowed", plan.layer.name, _named(plan.read)), refit)
+        return made["state"] if made else state.take_inputs(kept, *parts)
+
+    def _thinned(self, plan: LayerPlan) -> LayerState:
+        """The layer without the channels and the single weights that go."""
+        state = self._narrowed(plan)
+        if plan.kept_outputs is not None:
+            state = state.keep_outputs(plan.kept_outputs)
+        if plan.mask is None or plan.is_ended:
+            return state
+        pattern, ratio = plan.mask, plan.mask_ratio
+
+        def mask() -> tuple[NDArray[np.float32], ...]:
+            return _parts(mask_layer(state, elimination_of(state), pattern=pattern, ratio=ratio))
+
+        weight, *bias = self._steps.get(("masked", *_thinned_key(plan)), mask)
+        return replace(state, weight=weight, bias=bias[0] if bias else None)
+
+    def _elimination(self, key: Key, state: LayerState) -> Elimination:
+        """What rounding the layer needs to know of its inputs; every format shares it."""
+
+        def make() -> tuple[NDArray[Any], ...]:
+            found = elimination_of(state)
+            return found.order, found.coupling, found.cost, found.power, np.array(found.damping)
+
+        order, coupling, cost, power, damping = self._steps.get(("elimination", *key), make)
+        return Elimination(order=order, coupling=coupling, cost=cost, power=power, damping=float(damping))
+
+    def _rounded(self, key: Key, state: LayerState, grid: WeightGrid) -> RoundedLayer:
+        def make() -> tuple[NDArray[Any], ...]:
+            return round_layer(state, grid, self._elimination(key, state)).arrays
+
+        return RoundedLayer.from_arrays(self._steps.get(("rounded", *key, *grid.key), make))
+
+
+def _named(widths: Widths) -> str:
+    return ",".join(f"{group}={count}" for group, count in widths)
+
+
+def _thinned_key(plan: LayerPlan) -> Key:
+    """What decides the layer's floating-point weights."""
+    return plan.layer.name, _named(plan.read), _named(plan.written), plan.mask or "", plan.mask_ratio
+
+
+def _centred(state: LayerState) -> NDArray[np.float32]:
+    """What errors of a first factor cost: the second's bias makes good for the mean."""
+    assert state.moments is not None  # noqa: S101  # spatial factors come with the moments that they were made of
+    return state.moments.covariance
+
+
+def _parts(state: LayerState) -> tuple[NDArray[np.float32], ...]:
+    return (state.weight,) if state.bias is None else (state.weight, state.bias)
+
+
+def _corrected_for_first(pair: FactorPair, first: RoundedLayer, second: RoundedLayer) -> NDArray[np.float32]:
+    """The second's bias, which also takes up what rounding does to the mean of the channels between."""
+    shift = np.repeat(first.mean_shift.astype(np.float64), taps_of(pair.second.layer))
+    corrected: NDArray[np.float32] = (second.bias + pair.second.rows[0] @ shift).astype(np.float32)
+    return corrected
