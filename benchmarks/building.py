@@ -32,7 +32,9 @@ def main() -> None:
     arguments = parser(__doc__, quick="10 candidates instead of 100").parse_args()
     module, calibration = own_network() if arguments.workload is None else network_of(arguments.workload)
     network = load_network(module, calibration[0])
-    compressor = Compressor(network, calibrate(network, calibration), SCHEMES["u8s8"], channel_multiple=CHANNEL_MULTIPLE)
+    compressor = Compressor(
+        network, calibrate(network, calibration), SCHEMES["u8s8"], channel_multiple=CHANNEL_MULTIPLE
+    )
     policies = random_policies(compressor, 10 if arguments.quick else 100)
     cold = [seconds_to_build(compressor, policy) for policy in policies]
     warm = [seconds_to_build(compressor, policy) for policy in policies]

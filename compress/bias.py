@@ -21,6 +21,11 @@ def read_bias(node: ir.Node) -> NDArray[np.float32] | None:
     return np.zeros(units, np.float32) if bias is None else constant(bias)
 
 
+def bias_behind(node: ir.Node) -> NDArray[np.float32] | None:
+    """The part of the bias that the operator's own output lacks, shape (out,): that of a MatMul; None for others."""
+    return read_bias(node) if node.op_type == "MatMul" else None
+
+
 def write_bias(graph: ir.Graph, node: ir.Node, bias: NDArray[np.float32]) -> None:
     """Give the layer another bias, of as many units as its weight now has.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from compress.activation_ranges import ActivationHistogram
 from compress.activations import Feeds, observe, sample_count
+from compress.bias import bias_behind
 from compress.errors import CompressionError
 from compress.graph import operand
 from compress.layer_inputs import InputKey, InputSums, ResponseSums, has_responses, plan_inputs
@@ -79,7 +80,7 @@ class _Sums:
         self._plan = plan_inputs(by_layer, limit_bytes)
         self._inputs: dict[InputKey, InputSums] = {key: InputSums(key, sample_count) for key in self._plan.values()}
         self._responses = {
-            layer.name: (node.outputs[0].name or "", ResponseSums(layer, sample_count))
+            layer.name: (node.outputs[0].name or "", ResponseSums(layer, sample_count, bias_behind(node)))
             for layer, node in by_layer.items()
             if has_responses(layer)
         }

@@ -126,9 +126,11 @@ class ResponseSums:
     Args:
         layer: The layer.
         sample_count: Samples that will come, for spreading the rows over them.
+        bias_behind: Shape (out,): what is added to the operator's output before it is the layer's.
     """
 
-    def __init__(self, layer: Layer, sample_count: int) -> None:
+    def __init__(self, layer: Layer, sample_count: int, bias_behind: NDArray[np.float32] | None = None) -> None:
+        self._bias_behind = np.zeros(layer.output_channels, np.float32) if bias_behind is None else bias_behind
         self._is_conv, self._width = layer.op_type == "Conv", layer.output_channels
         self._rows_per_sample = max(_FEWEST_ROWS, _ROWS_PER_INPUT * self._width) / max(1, sample_count)
         self._kept_per_sample = _RESERVOIR_ROWS / max(1, sample_count)
@@ -146,7 +148,11 @@ class ResponseSums:
     def responses(self) -> Responses:
         """The moments and some of the rows of all batches."""
         moments = self._sums.moments()
-        return Responses(mean=moments.mean[0], covariance=moments.covariance[0], rows=np.concatenate(self._kept))
+        return Responses(
+            mean=moments.mean[0] + self._bias_behind,
+            covariance=moments.covariance[0],
+            rows=np.concatenate(self._kept) + self._bias_behind,
+        )
 
 
 def _some(rows: NDArray[Any], count: int, random: np.random.Generator) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.activation_ranges import RANGE_METHODS
-from compress.bias import read_bias
+from compress.bias import bias_behind
 from compress.calibration import Calibration
 from compress.channel_groups import ChannelGroup, find_channel_groups
 from compress.errors import PolicyError
@@ -104,7 +104,7 @@ class Compressor:
         self.range_method = range_method
         self._weight_block = weight_block
         self._accuracy_level = accuracy_level
-        self._calibration = calibration
+        self.calibration = calibration
         self._store = VariantStore() if store is None else store
         self._all_groups = find_channel_groups(network)
         self.groups: Mapping[str, ChannelGroup] = single_valued(self._all_groups.groups)
@@ -126,8 +126,16 @@ class Compressor:
         """The same compressor, and the same store, with ranges chosen in another way."""
         other = copy.copy(self)
         other.range_method = method
-        other._ranges = _ranges(self.network, self._calibration, self.scheme, method)
+        other._ranges = _ranges(self.network, self.calibration, self.scheme, method)
         return other
+
+    def plan(self, policy: Policy) -> Plan:
+        """What the policy makes of each layer.
+
+        Raises:
+            PolicyError: The policy does not fit the network, or asks for what the target has not.
+        """
+        return self._planner.resolve(policy)
 
     def build(self, policy: Policy) -> Candidate:
         """The candidate for `policy`: the same policy gives the same bytes, in any process.
@@ -135,7 +143,7 @@ class Compressor:
         Raises:
             PolicyError: The policy does not fit the network, or asks for what the target has not.
         """
-        plan = self._planner.resolve(policy)
+        plan = self.plan(policy)
         if all(layer.is_identity for layer in plan.layers):
             return Candidate(
                 policy=policy,
@@ -182,8 +190,7 @@ class Compressor:
 
     def _own_answer(self, plan: LayerPlan, bias: NDArray[np.float32]) -> NDArray[np.float32]:
         """What an operator without inputs answers: the bias, less what the Add behind a MatMul will add of it."""
-        node = self._nodes[plan.layer.node_name]
-        behind = read_bias(node) if node.op_type == "MatMul" else None
+        behind = bias_behind(self._nodes[plan.layer.node_name])
         if behind is None:
             return bias
         own: NDArray[np.float32] = bias - (behind if plan.kept_outputs is None else behind[plan.kept_outputs])

@@ -1,6 +1,7 @@
 """From a workload and a target to everything that trials need; each step is done once per run and kept."""
 
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ def _read_calibration(
     with disk_errors(folder.path), _scratch(folder) as scratch:
         archive = Path(scratch) / folder.calibration_path.name
         save_calibration(calibration, archive)
-        folder.write(folder.calibration_path, archive.read_bytes())
+        with archive.open("rb") as written:
+            os.fsync(written.fileno())
+        archive.replace(folder.calibration_path)
     return calibration
 
 

@@ -13,6 +13,7 @@ from compress.policy import FORMATS
 from compress.runtime import open_session
 from compress.scheme import SCHEMES
 from compress.stitch import Compressor
+from compress.variants import VariantStore
 from tests.compress.zoo import TORCH_ZOO, ZOO, write
 from tests.compress.zoo.case import Case, TorchCase
 from tests.compress.zoo.channels import CHANNEL_ZOO
@@ -27,9 +28,19 @@ class Loaded:
     calibration: Calibration
     outputs: list[Any]
 
-    def compressor(self, scheme: str = "u8s8") -> Compressor:
-        """A compressor that can do everything, with a store of its own."""
-        return Compressor(self.network, self.calibration, SCHEMES[scheme], formats=FORMATS, weight_block=16)
+    def compressor(
+        self, scheme: str = "u8s8", *, channel_multiple: int = 1, store: VariantStore | None = None
+    ) -> Compressor:
+        """A compressor that can do everything, with a store of its own unless one is given."""
+        return Compressor(
+            self.network,
+            self.calibration,
+            SCHEMES[scheme],
+            channel_multiple=channel_multiple,
+            formats=FORMATS,
+            weight_block=16,
+            store=store,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.bias import bias_behind
 from compress.calibration import Calibration, calibrate
 from compress.errors import CompressionError
 from compress.graph import constant, operand
@@ -95,11 +96,12 @@ def test_responses_are_the_outputs_with_their_bias(load: Callable[[str], Loaded]
         if responses is None:
             continue
         written, _ = _written(loaded, layer)
+        behind = bias_behind(next(node for node in loaded.network.model.graph if node.name == layer.node_name))
+        written = written if behind is None else written + behind
         np.testing.assert_allclose(responses.mean, written.mean(axis=0), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(responses.covariance, np.cov(written.T, bias=True), rtol=1e-3, atol=1e-4)
-        assert {row.tobytes() for row in responses.rows.round(3)} <= {
-            row.tobytes() for row in written.astype(np.float32).round(3)
-        }
+        for row in responses.rows[:50]:
+            assert np.abs(written - row).max(axis=1).min() < 1e-3
 
 
 def test_layers_that_read_the_same_share_their_moments(load: Callable[[str], Loaded]) -> None:

@@ -3,8 +3,9 @@
     python -m workloads.builtin.fit_effnet_lite0 --out FILE
 
 Ridge regression (Hoerl & Kennard 1970) from the backbone's pooled features to one-hot labels, in float64, the
-intercept not penalized. The penalty is 1, as in scikit-learn's `RidgeClassifier`, and was not tuned: leave-one-out
-residuals would choose 100 and so a probe with smaller weights that is about a point better.
+intercept not penalized. The penalty is 1, scikit-learn's default for `RidgeClassifier`, and not the best one: of the
+powers of ten, leave-one-out residuals choose 100, and on another split such a probe read 0.940 of 2,000 digits where
+this one read 0.928.
 """
 
 import argparse

@@ -91,10 +91,11 @@ def _descriptions() -> Iterator[tuple[str, str, bytes]]:
         except metadata.PackageNotFoundError:  # what a package of ours needs changes with its version
             continue
         head = distribution.metadata.json
+        files = distribution.metadata.get_all("License-File", [])
         markup = _MARKUP.get(str(head.get("description_content_type")).partition(";")[0])
         if markup:
             yield markup, f"{name}/description", str(head["description"]).encode()
-        licences = [f"{folder}{file}" for file in head.get("license_file", ()) for folder in ("licenses/", "")]
+        licences = [f"{folder}{file}" for file in files for folder in ("licenses/", "")]
         labelled = (("ini", "entry_points.txt"), ("csv", "RECORD"), *(("txt", file) for file in licences))
         for label, file in labelled:
             if content := distribution.read_text(file):

@@ -8,11 +8,10 @@ the confirmation's half takes them, makes whole pairs, 800 to a half.
 
 A text is scored by whether its partner is nearer than 399 other texts of the partner's side: docstrings look for
 signatures and signatures for docstrings. Of the many ways to draw those 399 from the half's 799, none is drawn; the
-score is the share of them that the text wins, which is accuracy@1 among 400 without the luck of the draw (as precise
-as one draw over twice the texts). Both sides' vectors come from the network under evaluation, since a compressed
+score is the share of them that the text wins: accuracy@1 among 400 without the luck of the draw, which makes the
+interval of a drop a third narrower. Both sides' vectors come from the network under evaluation, since a compressed
 encoder that is deployed fills its index too; vectors of the FP32 network as fixed targets would punish a common shift
-of all vectors that nobody sees in use. And as each text is asked about on its own, no answer counts twice: paired
-intervals are as wide as they should be.
+of all vectors that nobody sees in use. Each text is asked about once, so that no answer counts twice in an interval.
 
 FP32 reaches 0.5932 on all, 0.5981 on the search's half (signatures by docstrings 0.5952, docstrings by signatures
 0.6010) and 0.5884 on the confirmation's (0.5868 and 0.5899).
