@@ -1,5 +1,6 @@
 """From a PyTorch module to ONNX, once per run."""
 
+import ast
 import contextlib
 import inspect
 import io
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _EXPORT_OPSET = 20
+_LAYERS = ("Conv", "Gemm", "MatMul")
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def export_module(module: "torch.nn.Module", example: Mapping[str, NDArray[Any]]) -> ir.Model:
@@ -57,7 +60,24 @@ def export_module(module: "torch.nn.Module", example: Mapping[str, NDArray[Any]]
     if program is None:
         raise NetworkError("torch.onnx.export returned nothing; pass an ONNX file instead")
     model: ir.Model = program.model
+    _name_layers(model)
     return model
+
+
+def _name_layers(model: ir.Model) -> None:
+    """Call operators with weights what their module is called.
+
+    The exporter numbers them, and a transposed weight loses the parameter's name.
+    """
+    taken = {node.name for node in model.graph}
+    for node in model.graph:
+        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
+        if node.op_type not in _LAYERS or len(scopes) < 2 or not scopes[-1].startswith(("linear", "conv")):
+            continue
+        name = scopes[-2]
+        if name and name not in taken:
+            taken.add(name)
+            node.name = name
 
 
 def _check_names(module: "torch.nn.Module", example: Mapping[str, Any]) -> None:

@@ -47,9 +47,7 @@ def in_format(choice: LayerPolicy, name: str) -> LayerPolicy:
 
 def uniform_format(network: Network, name: str) -> Policy:
     """`name` for every layer that can have it, FP32 for the others."""
-    return Policy(
-        {layer.name: FORMATS[name] if name in formats_for(layer) else UNTOUCHED for layer in network.layers}
-    )
+    return Policy({layer.name: FORMATS[name] if name in formats_for(layer) else UNTOUCHED for layer in network.layers})
 
 
 def uniform_rank(compressor: Compressor, fraction: float) -> Policy:
@@ -57,9 +55,7 @@ def uniform_rank(compressor: Compressor, fraction: float) -> Policy:
     multiple = compressor.channel_multiple
     return Policy(
         {
-            layer.name: UNTOUCHED
-            if rank_of(layer, fraction, multiple) is None
-            else LayerPolicy(rank=fraction)
+            layer.name: UNTOUCHED if rank_of(layer, fraction, multiple) is None else LayerPolicy(rank=fraction)
             for layer in compressor.network.layers
         }
     )

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress.errors import PolicyError
-from compress.policy import INT8, UNTOUCHED, LayerPolicy, Policy
-from compress.stitch import Compressor
+from compress.policy import FORMATS, INT8, UNTOUCHED, LayerPolicy, Policy
 from tests.compress.conftest import Loaded
 
 
@@ -59,6 +58,13 @@ def test_numbers_that_are_equal_are_the_same_policy() -> None:
     assert whole.digest == real.digest
     negative = Policy({"a": LayerPolicy(sparsity=-0.0)})
     assert negative.digest == real.digest
+
+
+def test_formats_are_found_by_their_bits() -> None:
+    for name, choice in FORMATS.items():
+        assert choice.format == name
+    odd = LayerPolicy(weight_bits=4, activation_bits=8, activation_mode="static")
+    assert odd.format == "w4a8-static"
 
 
 def test_a_policy_cannot_be_changed() -> None:
@@ -123,13 +129,6 @@ def test_malformed_documents_are_refused(text: str, message: str) -> None:
     [
         ({"conv9": UNTOUCHED}, "names a layer that the network has not: 'conv9'"),
         ({"head": None}, "lacks a layer of the network: 'head'"),
-        ({"head": LayerPolicy(weight_bits=4)}, "layer 'head': weights of 4 bits .* not built yet; use 32/32"),
-        ({"head": LayerPolicy(weight_bits=8)}, "layer 'head': weights of 8 bits with float activations"),
-        (
-            {"head": LayerPolicy(weight_bits=8, activation_bits=8, activation_mode="dynamic")},
-            "layer 'head': weights of 8 bits with dynamic activations of 8 bits are not built yet",
-        ),
-        ({"head": LayerPolicy(sparsity=0.5, sparsity_pattern="2:4")}, "layer 'head': sparsity 0.5 is not built yet"),
         ({"conv2": LayerPolicy(rank=0.999)}, "layer 'conv2': rank 0.999 saves nothing here"),
     ],
 )
@@ -142,10 +141,3 @@ def test_what_does_not_fit_the_network_is_refused(
     with pytest.raises(PolicyError, match=message) as caught:
         loaded.compressor().build(policy)
     assert "\n" not in str(caught.value)
-
-
-def test_eight_bits_need_a_scheme(load: Callable[[str], Loaded]) -> None:
-    loaded = load("plain_convolutions")
-    policy = Policy.uniform([layer.name for layer in loaded.network.layers], INT8)
-    with pytest.raises(PolicyError, match="the target has no 8-bit scheme; use 32 bits"):
-        Compressor(loaded.network, loaded.calibration, None).build(policy)

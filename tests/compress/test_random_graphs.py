@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from compress.calibration import calibrate
 from compress.faithfulness import open_checked
 from compress.network import load_network, serialize
+from compress.policy import FORMATS
 from compress.runtime import open_session
 from compress.scheme import SCHEMES
 from compress.stitch import Compressor
-from tests.compress.policies import mixed
+from tests.compress.policies import joint
 from tests.compress.zoo import write
 from tests.compress.zoo.case import Case, GraphBuilder, images, vectors
 
@@ -120,12 +121,17 @@ def _check(case: Case, data: st.DataObject) -> None:
         np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=1e-4)
     assert network.layers
     assert not network.skipped
-    compressor = Compressor(network, calibrate(network, [case.example]), SCHEMES["u8s8"])
-    names = [layer.name for layer in network.layers]
-    for _ in range(2):
-        policy = mixed(network, data.draw(st.sets(st.sampled_from(names))), data.draw(st.sets(st.sampled_from(names))))
-        candidate = compressor.build(policy)
-        assert compressor.build(policy).onnx_bytes == candidate.onnx_bytes
+    compressor = Compressor(
+        network,
+        calibrate(network, [case.example]),
+        SCHEMES["u8s8"],
+        channel_multiple=data.draw(st.sampled_from([1, 1, 4])),
+        formats=FORMATS,
+        weight_block=16,
+    )
+    for formats in (("int8",), None):
+        candidate = compressor.build(joint(compressor, data.draw(st.integers(0, 999)), formats))
+        assert compressor.build(candidate.policy).onnx_bytes == candidate.onnx_bytes
         onnx.checker.check_model(onnx.load_model_from_string(candidate.onnx_bytes), full_check=True)
         checked = open_checked(candidate, network, case.example, reference)
         assert checked.faithfulness.problems == ()

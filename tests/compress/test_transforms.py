@@ -18,7 +18,7 @@ from compress.stitch import Candidate, Compressor
 from compress.variants import VariantStore
 from tests.compress.conftest import Loaded
 from tests.compress.formats import formats_for
-from tests.compress.policies import in_format, masked, mixed, narrowed, uniform_rank
+from tests.compress.policies import in_format, masked, mixed, narrowed, uniform_format, uniform_rank
 from tests.compress.zoo.case import Case, Feeds, GraphBuilder, vectors
 from tests.compress.zoo.networks import read
 
@@ -38,8 +38,8 @@ _NETWORKS = (
 
 
 def _fewer_bits(compressor: Compressor, strength: int) -> Policy:
-    """Every layer in the narrowest format down to 32, 16, 8 and 4 bits that it can be in."""
-    chain = ("fp32", "fp16", "int8", "int4-weights")[: strength + 1]
+    """Every layer in the narrowest format down to 32, 8 and 4 bits that it can be in."""
+    chain = ("fp32", "int8", "int4-weights")[: strength + 1]
     layers = mixed(compressor.network).layers
     chosen = {layer.name: [name for name in chain if name in formats_for(layer)] for layer in compressor.network.layers}
     return Policy({name: in_format(choice, chosen[name][-1]) for name, choice in layers.items()})
@@ -52,13 +52,15 @@ def _at(values: tuple[float, ...], make: Callable[[Compressor, float], Policy]) 
 _TRANSFORMS: Mapping[str, Callable[[Compressor, int], Policy]] = MappingProxyType(
     {
         "bits": _fewer_bits,
+        # Apart, for the scales of depthwise 8-bit weights take more than half precision saves.
+        "half": lambda compressor, strength: uniform_format(compressor.network, ("fp32", "fp16")[strength]),
         "rank": _at((1.0, 0.75, 0.5, 0.25), uniform_rank),
         "channels": _at((0.0, 0.25, 0.5, 1.0), narrowed),
         "unstructured": _at((0.0, 0.3, 0.6, 0.9), lambda c, ratio: masked(c.network, "unstructured", ratio)),
         "2:4": _at((0.0, 0.5), lambda c, ratio: masked(c.network, "2:4", ratio)),
     }
 )
-_STRENGTHS = {"2:4": 2}
+_STRENGTHS = {"bits": 3, "half": 2, "2:4": 2}
 
 
 @pytest.mark.parametrize("transform", _TRANSFORMS)
