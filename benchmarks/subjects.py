@@ -1,23 +1,21 @@
 """Real networks, calibrated and ready to be compressed: what the compression benchmark works on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
 
 from compress.calibration import calibrate
-from compress.channel_groups import ChannelGroup, pruned_layer
 from compress.faithfulness import Faithfulness, open_checked
 from compress.layers import Layer
 from compress.network import Network, load_network
-from compress.policy import FORMATS, UNTOUCHED, LayerPolicy, Policy
+from compress.policy import FORMATS, UNTOUCHED, Policy
 from compress.range_choice import choose_range_method
 from compress.runtime import open_session
 from compress.scheme import SCHEMES
 from compress.stitch import Candidate, Compressor
-from compress.widths import sparsity_choices
 from hwprofiles import HardwareProfile, detect_machine, load_profile
 from latency import CONFIRM, Meter
 from search.timed_input import timed_feeds
@@ -105,42 +103,6 @@ class Subject:
         wanted = FORMATS[format_name]
         return Policy({layer.name: wanted if where(layer) else UNTOUCHED for layer in self.network.layers})
 
-    def narrowed(self, policy: Policy, share: float, where: Callable[[ChannelGroup], bool]) -> tuple[Policy, float]:
-        """The gentlest uniform sparsity of the picked groups that leaves at most `share` of the multiply-adds.
-
-        Returns:
-            `policy` with that sparsity, and the share that is left.
-
-        Raises:
-            ValueError: No sparsity is enough.
-        """
-        groups = [group for group in self.compressor.groups.values() if where(group)]
-        offered = {group.name: sparsity_choices(group, self.compressor.channel_multiple) for group in groups}
-        for wanted in sorted({ratio for ratios in offered.values() for ratio in ratios if ratio < 1.0}):
-            choices = dict(policy.layers)
-            for group in groups:
-                ratio = max(r for r in offered[group.name] if r <= wanted)
-                for member in group.producers if ratio else ():
-                    choices[member.layer] = _sparse(choices[member.layer], ratio)
-            left = self.share_of_macs(Policy(choices))
-            if left <= share:
-                return Policy(choices), left
-        raise ValueError(f"no uniform sparsity leaves {share:.0%} of the multiply-adds of {self.workload.name}")
-
-    def share_of_macs(self, policy: Policy) -> float:
-        """Multiply-adds of the pruned network over FP32's."""
-        left = 0
-        for plan in self.compressor.plan(policy).layers:
-            counts = (None if kept is None else len(kept) for kept in (plan.kept_inputs, plan.kept_outputs))
-            inputs, outputs = counts
-            whole = plan.layer.output_channels
-            left += pruned_layer(
-                plan.layer,
-                _inputs_of(plan.layer) if inputs is None else inputs,
-                whole if outputs is None else outputs,
-            ).macs
-        return left / sum(layer.macs for layer in self.network.layers)
-
 
 def prepare(name: str, *, formats: tuple[str, ...] = tuple(FORMATS), quick: bool = False) -> Subject:
     """A built-in workload, calibrated on this machine.
@@ -164,13 +126,3 @@ def prepare(name: str, *, formats: tuple[str, ...] = tuple(FORMATS), quick: bool
     )
     method = choose_range_method(compressor, workload.calibration, threads=threads)
     return Subject(workload=workload, profile=profile, compressor=compressor.with_range_method(method))
-
-
-def _inputs_of(layer: Layer) -> int:
-    if layer.op_type == "Conv":
-        return layer.weight_shape[1] * layer.groups
-    return layer.weight_shape[1 - layer.output_axis]
-
-
-def _sparse(choice: LayerPolicy, ratio: float) -> LayerPolicy:
-    return replace(choice, sparsity=ratio, sparsity_pattern="channels")

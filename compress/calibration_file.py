@@ -17,6 +17,9 @@ from compress.responses import Responses
 FORMAT_VERSION = 2
 """Version 1 held ranges and factors, without a version in the file."""
 
+# What zipfile, NumPy and json raise on damaged bytes.
+_UNREADABLE = (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError, NotImplementedError)
+
 _RESPONSE_PARTS = ("mean", "covariance", "rows")
 
 
@@ -49,15 +52,16 @@ def load_calibration(path: Path) -> Calibration:
     Raises:
         CompressionError: It is no calibration, a damaged one, or of another version.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return _read({name: archive[name] for name in archive.files})
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        if isinstance(error, CompressionError):
-            raise
-        raise CompressionError(
-            f"{str(path)!r} is no calibration of ours ({error}); remove it to calibrate anew"
-        ) from error
+    with path.open("rb") as file:  # of a damaged archive NumPy would leave it open
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return _read({name: archive[name] for name in archive.files})
+        except _UNREADABLE as error:
+            if isinstance(error, CompressionError):
+                raise
+            raise CompressionError(
+                f"{str(path)!r} is no calibration of ours ({error}); remove it to calibrate anew"
+            ) from error
 
 
 def _read(arrays: dict[str, NDArray[Any]]) -> Calibration:

@@ -247,6 +247,11 @@ class Compressor:
     def _inner_tensor(self, layer: Layer) -> str:
         return inner_name(self._nodes[layer.node_name].outputs[0].name or "")
 
+    def damage_of(self, group: ChannelGroup, kept: int) -> float:
+        """What narrowing one group to `kept` units costs: the lost share of its readers' answers, summed."""
+        order = self._removal_order(group.name)
+        return self._workshop.damage(group, np.sort(order[len(order) - kept :]))
+
     def _removal_order(self, name: str) -> NDArray[np.int64]:
         """The units of a group, the one that goes first first; found once."""
         group = self.groups[name]

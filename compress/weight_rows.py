@@ -42,10 +42,11 @@ def to_rows(layer: Layer, weight: NDArray[Any], *, by_channel: bool = False) -> 
     if layer.op_type != "Conv":
         return (weight if layer.output_axis == 0 else weight.T)[None]
     groups, inputs, taps = layer.groups, inputs_per_group(layer), taps_of(layer)
+    outputs = layer.output_channels // groups
     if not by_channel:
-        return weight.reshape(groups, -1, inputs * taps)
-    split = weight.reshape(groups, -1, inputs, taps)
-    return split.swapaxes(2, 3).reshape(groups, -1, inputs)
+        return weight.reshape(groups, outputs, inputs * taps)
+    split = weight.reshape(groups, outputs, inputs, taps)
+    return split.swapaxes(2, 3).reshape(groups, outputs * taps, inputs)
 
 
 def from_rows(layer: Layer, rows: NDArray[Any], *, by_channel: bool = False) -> NDArray[Any]:
@@ -53,7 +54,8 @@ def from_rows(layer: Layer, rows: NDArray[Any], *, by_channel: bool = False) -> 
     if layer.op_type != "Conv":
         return np.ascontiguousarray(rows[0] if layer.output_axis == 0 else rows[0].T)
     if by_channel:
-        split = rows.reshape(layer.groups, -1, taps_of(layer), inputs_per_group(layer))
+        outputs = layer.output_channels // layer.groups
+        split = rows.reshape(layer.groups, outputs, taps_of(layer), inputs_per_group(layer))
         rows = split.swapaxes(2, 3)
     return np.ascontiguousarray(rows.reshape(layer.weight_shape))
 

@@ -30,13 +30,14 @@ def channels_per_unit(group: ChannelGroup) -> int:
 
 
 def sparsity_choices(group: ChannelGroup, multiple: int) -> tuple[float, ...]:
-    """Ratios that lead to different widths, 0 first; the smallest ratio for each width."""
-    by_width: dict[int | None, float] = {None: 0.0}
+    """Ratios that lead to different widths, ascending from 0; for each width the ratio that comes closest to it."""
+    by_width: dict[int, float] = {}
     for ratio in SPARSITY_RATIOS[1:]:
         kept = units_kept(group, ratio, multiple)
         if kept is not None:
-            by_width.setdefault(kept, ratio)
-    return tuple(by_width.values())
+            gone = 1.0 - kept / group.unit_count
+            by_width[kept] = min(by_width.get(kept, ratio), ratio, key=lambda r: (abs(r - gone), r))
+    return (0.0, *sorted(by_width.values()))
 
 
 def single_valued(groups: Iterable[ChannelGroup]) -> Mapping[str, ChannelGroup]:

@@ -22,6 +22,7 @@ from compress.mask_layer import mask_layer
 from compress.network import Network
 from compress.plan import LayerPlan, Widths
 from compress.ranks import Decomposition, rank_of
+from compress.refit import refit, response_error
 from compress.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.variants import VariantStore
 from compress.weight_grid import WeightGrid
@@ -83,6 +84,22 @@ class Workshop:
         consumers = [found for member in group.consumers if (found := self._consumer(member)) is not None]
         with threadpool_limits(limits=1):
             return removal_order(consumers, group.unit_count)
+
+    def damage(self, group: ChannelGroup, kept: NDArray[np.int64]) -> float:
+        """The share of its readers' answers that is lost when a group keeps only the units `kept`, summed."""
+        total = 0.0
+        for member in group.consumers:
+            layer = next(layer for layer in self._layers if layer.name == member.layer)
+            state = self.original(layer)
+            if state.second is None or layer.groups > 1:
+                continue
+            stays = np.flatnonzero((member.unit_of_channel < 0) | np.isin(member.unit_of_channel, kept))
+            columns = state.columns_of(stays)
+            with threadpool_limits(limits=1):
+                fitted = np.zeros_like(state.rows)
+                fitted[:, :, columns] = refit(state.rows, state.second, columns)
+                total += response_error(state.rows, fitted, state.second)
+        return total
 
     def _consumer(self, member: Member) -> Consumer | None:
         """A reader of the group; None where its inputs are not known well enough to say what it would miss."""

@@ -6,8 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from compress.activation_ranges import RANGE_METHODS
 from compress.calibration import Calibration, calibrate
 from compress.calibration_file import load_calibration, save_calibration
+from compress.equalization_choice import equalized_if_better
 from compress.network import Network, load_network
 from compress.range_choice import choose_range_method
 from compress.scheme import SCHEMES
@@ -17,10 +19,13 @@ from deploy.bundle import PARTIAL_SUFFIX
 from hwprofiles import HardwareProfile
 from search.disk_errors import disk_errors
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder
+from search.run_folder import RunFolder, damaged
 from search.space import SearchSpace, build_space
 from search.stages import StageClock
 from workloads import Workload
+
+RANGES_VERSION = 1
+"""The `format_version` of `ranges.json`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +63,7 @@ def prepare(
         RunFolderError: The folder belongs to another run.
     """
     with stages.stage("export"):
-        network = _read_network(workload, folder)
+        network = _read_network(workload, profile, folder, threads)
         listener(Progress(stage="export", done=1, total=1))
     with stages.stage("calibration"):
         calibration = _read_calibration(workload, network, folder, threads, listener)
@@ -74,11 +79,15 @@ def prepare(
     return Prepared(workload=workload, profile=profile, network=network, compressor=compressor, space=space)
 
 
-def _read_network(workload: Workload, folder: RunFolder) -> Network:
+def _read_network(workload: Workload, profile: HardwareProfile, folder: RunFolder, threads: int) -> Network:
     """The network, always from the stored bytes: a resumed run must build the same candidates as the first session."""
     example = workload.calibration[0]
     if not folder.network_path.is_file():
-        folder.write(folder.network_path, load_network(workload.network(), example).onnx_bytes)
+        network = load_network(workload.network(), example)
+        scheme = SCHEMES.get(profile.formats.int8_scheme)
+        if scheme is not None and "int8" in profile.formats.offered:
+            network = equalized_if_better(network, workload.calibration, scheme, threads=threads)
+        folder.write(folder.network_path, network.onnx_bytes)
     return load_network(folder.network_path.read_bytes(), example)
 
 
@@ -125,10 +134,13 @@ def _make_compressor(
     )
     if "int8" not in compressor.formats:
         return compressor
-    if not folder.ranges_path.is_file():
+    method = folder.read_json(folder.ranges_path, RANGES_VERSION).get("range_method")
+    if method is None:
         method = choose_range_method(compressor, workload.calibration, threads=threads)
-        folder.write(folder.ranges_path, json.dumps({"format_version": 1, "range_method": method}))
-    return compressor.with_range_method(json.loads(folder.ranges_path.read_text())["range_method"])
+        folder.write(folder.ranges_path, json.dumps({"format_version": RANGES_VERSION, "range_method": method}))
+    if method not in RANGE_METHODS:
+        raise damaged(folder.ranges_path, f"no way of choosing ranges is called {method!r}")
+    return compressor.with_range_method(method)
 
 
 def _scratch(folder: RunFolder) -> tempfile.TemporaryDirectory[str]:

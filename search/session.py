@@ -20,7 +20,7 @@ from search.results import FP32_MS, RunResult, read_result, write_results
 from search.run_folder import RunFolder
 from search.space_record import adopt_space
 from search.stages import StageClock
-from search.study import load_study, open_study, resume
+from search.study import flush_study, load_study, open_study, resume
 from search.timed_input import timed_feeds
 from search.timings import Timings
 from search.trials import count_finished, outcomes_of, policies_by_digest, read_points
@@ -67,7 +67,7 @@ class Session:
             self._adopt()
             read_confirmations(self.folder)  # what is damaged should be said now, not after a night's search
         timings = Timings(self.folder, self.stages)
-        session = replace(self, listener=_both(self.listener, timings))
+        session = replace(self, listener=_keeping(self.listener, timings, self.folder))
         failure = None
         try:
             threads = detect_machine().logical_cores
@@ -208,11 +208,13 @@ class Session:
         return result
 
 
-def _both(listener: Listener, timings: Timings) -> Listener:
-    """Tell `listener`, and keep the seconds now and then."""
+def _keeping(listener: Listener, timings: Timings, folder: RunFolder) -> Listener:
+    """Tell `listener`; keep the seconds now and then, and every finished trial at once."""
 
     def listen(step: Progress) -> None:
         timings.tick()
+        if step.stage == "search":
+            flush_study(folder.study_path)
         listener(step)
 
     return listen

@@ -18,7 +18,6 @@ from tests.compress.zoo import ZOO
 from tests.compress.zoo.case import Case
 from tests.compress.zoo.channels import CHANNEL_ZOO
 
-
 # Distances from FP32 of small random networks, whose errors do not average out.
 _FURTHEST = {"fp16": 0.002, "int8": 0.1, "int8-dynamic": 0.1, "int8-weights": 0.05, "int4-weights": 0.3}
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import search.study
 from search.errors import RunFolderError
 from search.space import Knob, SearchSpace
-from search.study import Seen, _open_storage, ask_unseen, load_study, open_study, resume
+from search.study import Seen, ask_unseen, flush_study, load_study, open_study, resume
 from search.trials import DUPLICATE_OF, LABEL, OUTCOME, POSTPONED, REASON, Outcome, count_finished, is_unfinished
 
 Change = Callable[[optuna.Trial], None]
@@ -216,8 +216,14 @@ def test_a_study_that_another_program_has_locked_is_one_line(path: Path, monkeyp
             study.ask()
 
 
-def test_a_commit_is_on_the_disk_before_it_returns(path: Path) -> None:
-    """SQLite numbers `synchronous=FULL` 2; in write-ahead mode `NORMAL` loses the latest trials in a power cut."""
-    with _open_storage(path) as storage, storage.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+def test_what_is_written_ahead_can_be_put_on_the_disk_at_any_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        search.study.os, "fsync", lambda number: flushed.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
+    flush_study(path)
+    assert flushed == []
+    with open_study(path, "random", 0) as study:
+        study.ask()
+        flush_study(path)
+    assert flushed == [f"{path}-wal"]
