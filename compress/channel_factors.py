@@ -6,7 +6,7 @@ Which r directions of the output stay is decided by principal components of what
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.factor_pair import FactorPair, as_factor
+from compress.factor_pair import FactorPair, as_factor, inner_scale
 from compress.layer_state import LayerState
 from compress.moments import Moments
 from compress.ranks import break_even_rank
@@ -43,7 +43,7 @@ def take_channels(state: LayerState, arrays: tuple[NDArray[np.float32], ...], ra
     shift = np.zeros(len(directions)) if state.bias is None else state.bias.astype(np.float64)
     inner = (responses.rows - shift) @ directions
     low, high = inner.min(axis=0), inner.max(axis=0)
-    scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), _SMALLEST)
+    scale = inner_scale(low, high)
     rows = to_rows(layer, state.weight)[0].astype(np.float64)
     first_weight = _as_first(state, (directions.T @ rows / scale[:, None]).astype(np.float32))
     second_weight = _as_second(state, (directions * scale).astype(np.float32))

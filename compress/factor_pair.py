@@ -9,6 +9,9 @@ from compress.layer_state import LayerState
 from compress.layers import Layer
 from compress.scheme import Range
 
+# Below half a step of 8 bits: how such a channel is rounded does not show beside the largest.
+_SILENT_SHARE = 1e-3
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FactorPair:
@@ -29,6 +32,16 @@ class FactorPair:
     first_axes: tuple[bool, ...]
     inner_range: Range
     error: float
+
+
+def inner_scale(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What brings every inner channel, between `low` and `high`, to a largest magnitude of 1; shape (r,).
+
+    Channels that are next to silent in calibration keep small: the first factor's weights would grow without bound.
+    """
+    reach = np.maximum(np.abs(low), np.abs(high))
+    scale: NDArray[np.float64] = np.maximum(reach, _SILENT_SHARE * (float(reach.max()) or 1.0))
+    return scale
 
 
 def as_factor(layer: Layer, weight: NDArray[np.float32], *, macs: int) -> Layer:

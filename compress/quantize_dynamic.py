@@ -88,7 +88,8 @@ def _replace(
     weight_name, _ = quantized_weight_names(name)
     inputs_first = integers if output_axis(node) == 1 else integers.T
     weight = add_initializer(graph, weight_name, inputs_first)
-    weight_scale = add_initializer(graph, derived(name, "weight_scale"), scale)
+    shared = scale[0] if (scale == scale[0]).all() else scale
+    weight_scale = add_initializer(graph, derived(name, "weight_scale"), np.asarray(shared))
     quantized, source_scale, source_zero_point = source.outputs
 
     def apply(op_type: str, inputs: list[ir.Value], role: str, **attributes: int) -> ir.Node:

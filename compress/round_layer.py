@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from compress.elimination import Elimination, prepare
 from compress.layer_state import LayerState
+from compress.refit import response_error
 from compress.round_weights import round_compensated
 from compress.weight_grid import WeightGrid
 from compress.weight_only import block_parameters
 from compress.weight_rows import from_rows, repeat_per_row, to_rows
 
 _SMALLEST_SCALE = 1e-18
+# A share of a layer's answers far below what rounding its activations to 8 bits costs.
+_NEXT_TO_NOTHING = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,31 +73,57 @@ def round_layer(state: LayerState, grid: WeightGrid, elimination: Elimination) -
         grid: What to round to.
         elimination: Of the layer's inputs.
     """
-    rows, outputs = state.rows, state.layer.output_channels
+    rows, kept = state.rows, state.rows != 0
+    mask = None if kept.all() else kept
     if grid.block:
         steps, zeros = block_parameters(rows, grid.bits, grid.block)
-        scale, zero_point = steps[0, :, :: grid.block], zeros[0, :, :: grid.block]
-    else:
-        largest = np.abs(to_rows(state.layer, state.weight)).reshape(outputs, -1).max(axis=1)
-        scale = np.maximum(largest / grid.limit, _SMALLEST_SCALE).astype(np.float32)[:, None]
-        zero_point = np.zeros(scale.shape, np.uint8)
-        steps = repeat_per_row(state.layer, scale[:, 0], by_channel=state.by_channel)[:, :, None]
-        zeros = np.zeros((1, 1, 1), np.uint8)
-    kept = rows != 0
-    rounded = round_compensated(
-        rows,
-        elimination,
-        steps,
-        lowest=grid.lowest,
-        highest=grid.highest,
-        zero_point=zeros.astype(np.int16),
-        kept=None if kept.all() else kept,
-    )
+        rounded = round_compensated(
+            rows,
+            elimination,
+            steps,
+            lowest=grid.lowest,
+            highest=grid.highest,
+            zero_point=zeros.astype(np.int16),
+            kept=mask,
+        )
+        return _finished(state, grid, rounded, steps, zeros)
+    scale = _channel_scales(state, grid)
+    for candidate in (np.full_like(scale, scale.max()), scale) if grid.one_scale else (scale,):
+        steps = repeat_per_row(state.layer, candidate, by_channel=state.by_channel)[:, :, None]
+        rounded = round_compensated(rows, elimination, steps, lowest=grid.lowest, highest=grid.highest, kept=mask)
+        if candidate is scale or _lost_share(state, rounded * steps) <= _NEXT_TO_NOTHING:
+            break
+    return _finished(state, grid, rounded, steps, np.zeros((1, 1, 1), np.uint8), candidate)
+
+
+def _channel_scales(state: LayerState, grid: WeightGrid) -> NDArray[np.float32]:
+    """One scale per output channel, shape (out,), by its largest weight."""
+    outputs = state.layer.output_channels
+    largest = np.abs(to_rows(state.layer, state.weight)).reshape(outputs, -1).max(axis=1)
+    scale: NDArray[np.float32] = np.maximum(largest / grid.limit, _SMALLEST_SCALE).astype(np.float32)
+    return scale
+
+
+def _lost_share(state: LayerState, rounded: NDArray[np.float32]) -> float:
+    """The share of the layer's answers that rounding loses; all of it where inputs are not known."""
+    return 1.0 if state.second is None else response_error(state.rows, rounded, state.second)
+
+
+def _finished(
+    state: LayerState,
+    grid: WeightGrid,
+    rounded: NDArray[Any],
+    steps: NDArray[np.float32],
+    zeros: NDArray[np.uint8],
+    scale: NDArray[np.float32] | None = None,
+) -> RoundedLayer:
     shift = state.mean_shift(((rounded - zeros.astype(np.int16)) * steps).astype(np.float32))
+    per_output = steps[0, :, :: grid.block] if scale is None else scale[:, None]
+    offsets = zeros[0, :, :: grid.block] if grid.block else np.zeros(per_output.shape, np.uint8)
     return RoundedLayer(
         integers=rounded[0] if grid.block else from_rows(state.layer, rounded, by_channel=state.by_channel),
-        scale=np.ascontiguousarray(scale),
-        zero_point=np.ascontiguousarray(zero_point),
+        scale=np.ascontiguousarray(per_output),
+        zero_point=np.ascontiguousarray(offsets),
         bias=np.zeros(0, np.float32) if state.bias is None else state.bias + shift,
         mean_shift=shift,
     )

@@ -7,7 +7,7 @@ singular value decomposition); the horizontal ones are the least-squares answer 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.factor_pair import FactorPair, as_factor
+from compress.factor_pair import FactorPair, as_factor, inner_scale
 from compress.layer_state import LayerState
 from compress.moments import Moments
 from compress.ranks import break_even_rank
@@ -65,7 +65,7 @@ def take_space(state: LayerState, arrays: tuple[NDArray[np.float32], ...], rank:
     variance = np.einsum("kjkj->kj", inner).max(axis=1)
     low = mean.min(axis=1) - deviations * np.sqrt(variance)
     high = mean.max(axis=1) + deviations * np.sqrt(variance)
-    scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), _SMALLEST)
+    scale = inner_scale(low, high)
     filters, mean, common = filters / scale[:, None, None], mean / scale[:, None], common / scale[:, None]
     inner = (inner / scale[:, None, None, None] / scale[:, None]).reshape(rank * width, rank * width)
     ridge = _DAMPING * max(np.trace(inner) / len(inner), _SMALLEST) * np.eye(len(inner))

@@ -13,11 +13,14 @@ class WeightGrid:
         bits: 4 or 8.
         limit: For channel scales: the largest magnitude, symmetric around zero. 0 where the grid is asymmetric.
         block: Inputs that share a scale and a zero point; 0 for one symmetric scale per output channel.
+        one_scale: Whether kernels are faster where all channels share their scale, so that they should where that costs
+            next to nothing.
     """
 
     bits: int
     limit: int
     block: int
+    one_scale: bool = False
 
     @property
     def lowest(self) -> int:
@@ -30,9 +33,9 @@ class WeightGrid:
         return 2**self.bits - 1 if self.block else self.limit
 
     @property
-    def key(self) -> tuple[int, int, int]:
+    def key(self) -> tuple[int, ...]:
         """What the variant store knows the grid by."""
-        return self.bits, self.limit, self.block
+        return self.bits, self.limit, self.block, int(self.one_scale)
 
 
 def grid_of(format_name: str, scheme: QuantizationScheme | None, block: int) -> WeightGrid | None:
@@ -44,7 +47,7 @@ def grid_of(format_name: str, scheme: QuantizationScheme | None, block: int) -> 
         block: Inputs per scale of weight-only formats.
     """
     if format_name in ("int8", "int8-dynamic") and scheme is not None:
-        return WeightGrid(bits=8, limit=scheme.weight_limit, block=0)
+        return WeightGrid(bits=8, limit=scheme.weight_limit, block=0, one_scale=format_name == "int8-dynamic")
     if format_name == "int8-weights":
         return WeightGrid(bits=8, limit=0, block=block)
     if format_name == "int4-weights":

@@ -4,8 +4,8 @@ A solver sees rows of shape (G, R, K) and the second moments (G, K, K) of what t
 that share nothing, R rows that each answer on their own, K inputs to a row. For most layers that is one block, a row
 per output channel and in × kernel inputs. A grouped convolution has a block per group. A convolution whose kernel is
 too long for second moments over all its inputs (1,024 channels × 64 taps) is read channel by channel: one row per
-output channel *and tap*, whose inputs are the channels alone. Taps then count as uncorrelated, which is wrong but rarely
-matters: what must be known is which channels can stand in for one another.
+output channel *and tap*, whose inputs are the channels alone. Taps then count as uncorrelated, which is wrong but
+rarely matters: what must be known is which channels can stand in for one another.
 """
 
 import math

@@ -177,6 +177,22 @@ def test_inner_channels_are_scaled_to_one(name: str) -> None:
     np.testing.assert_allclose(pair.second.moments.mean[0], first @ state.moments.mean[0], rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize(("decomposition", "silent"), [("channel", "some"), ("channel", "all"), ("spatial", "some")])
+def test_directions_that_calibration_never_excites_stay_small(decomposition: Decomposition, silent: str) -> None:
+    """Scaled to a magnitude of 1, a silent inner channel would need weights that no format holds."""
+    random = np.random.default_rng(0)
+    x = correlated_images()
+    x[:, (slice(None) if silent == "all" else slice(1, None))] = 0
+    weight = random.normal(size=(24, 6, 3, 3))
+    state = convolution_state(weight, x, np.zeros(24))
+    rank = break_even_rank(state.layer, decomposition)
+    pair = take_rank(state, decompose(state, decomposition), decomposition, rank)
+    for factor in (pair.first, pair.second):
+        assert np.isfinite(factor.weight).all()
+        assert np.abs(factor.weight).max() < 65504
+    assert -1.001 <= pair.inner_range[0] <= pair.inner_range[1] <= 1.001
+
+
 def test_the_better_decomposition_is_found() -> None:
     """Kernels that are columns times rows come apart in space; few kernels mixed by many outputs, in channels."""
     random = np.random.default_rng(0)

@@ -102,7 +102,7 @@ _BUILD = """
 import hashlib, sys
 from pathlib import Path
 import numpy as np
-from compress.calibration import load_calibration
+from compress.calibration_file import load_calibration
 from compress.network import load_network
 from compress.policy import Policy
 from compress.scheme import SCHEMES
@@ -116,7 +116,7 @@ print(network.digest, candidate.digest)
 
 
 def test_another_process_makes_the_same_bytes(load: Callable[[str], Loaded], tmp_path: Path) -> None:
-    from compress.calibration import save_calibration
+    from compress.calibration_file import save_calibration
 
     loaded = load("inception")
     names = [layer.name for layer in loaded.network.layers]

@@ -93,7 +93,7 @@ def fully_connected(draw: st.DrawFn) -> Case:
 
 _RELAXED = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # a graph that fails is small enough as it is
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -5,6 +5,7 @@ import pytest
 
 from compress.finished_layer import FinishedLayer
 from compress.layer_state import LayerState
+from compress.policy import FORMATS
 from compress.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.scheme import SCHEMES
 from compress.weight_grid import WeightGrid, grid_of
@@ -113,11 +114,12 @@ def test_grids() -> None:
     assert grid_of("fp32", SCHEMES["u8s8"], 32) is None
     assert grid_of("fp16", None, 32) is None
     assert grid_of("int8", None, 32) is None
-    assert grid_of("int8-dynamic", SCHEMES["u8s7"], 32) == WeightGrid(bits=8, limit=63, block=0)
+    assert grid_of("int8", SCHEMES["u8s7"], 32) == WeightGrid(bits=8, limit=63, block=0)
+    assert grid_of("int8-dynamic", SCHEMES["u8s7"], 32) == WeightGrid(bits=8, limit=63, block=0, one_scale=True)
     four = grid_of("int4-weights", None, 32)
     assert four is not None
     assert (four.lowest, four.highest) == (0, 15)
-    assert len({grid_of(name, SCHEMES["u8s8"], 32).key for name in ("int8", "int8-weights", "int4-weights")}) == 3  # type: ignore[union-attr]
+    assert len({grid_of(name, SCHEMES["u8s8"], 32).key for name in FORMATS if name not in ("fp32", "fp16")}) == 4  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("rounded_count", [0, 1, 2])

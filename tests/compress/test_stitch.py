@@ -107,7 +107,7 @@ def test_ranks_and_widths_come_in_multiples(load: Callable[[str], Loaded]) -> No
     policy = mixed(loaded.network)
     changed = Policy({**policy.layers, layer.name: LayerPolicy(rank=0.6)})
     assert compressor.build(changed).ranks[layer.name] % 4 == 0
-    narrow = load_network(compressor.build(narrowed(compressor, 0.4)).onnx_bytes, loaded.case.example)
+    narrow = load_network(compressor.build(narrowed(compressor, 0.5)).onnx_bytes, loaded.case.example)
     widths = {layer.output_channels for layer in narrow.layers if layer.op_type == "Conv"}
     assert widths == {4, 8}
     with pytest.raises(ValueError, match="channel_multiple must be at least 1, got 0"):
