@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -78,9 +77,3 @@ def _with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
     opened.graph.outputs.clear()
     opened.graph.outputs.extend(values[name] for name in names)
     return serialize(opened)
-
-
-def as_samples(array: NDArray[Any], width: int) -> NDArray[np.float32]:
-    """A tensor whose last axis has `width` channels, as rows of shape (n, width)."""
-    rows: NDArray[np.float32] = array.reshape(-1, width)
-    return rows

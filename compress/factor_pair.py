@@ -33,6 +33,17 @@ class FactorPair:
     inner_range: Range
     error: float
 
+    @property
+    def first_spread(self) -> NDArray[np.float32]:
+        """What errors of the first cost, shape (1, K, K): the second's bias makes good for the mean.
+
+        Raises:
+            ValueError: The moments of its inputs are not known.
+        """
+        if self.first.moments is None:
+            raise ValueError("the first factor was made without the moments of its inputs")
+        return self.first.moments.covariance
+
 
 def inner_scale(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
     """What brings every inner channel, between `low` and `high`, to a largest magnitude of 1; shape (r,).

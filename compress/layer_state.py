@@ -1,8 +1,8 @@
 """A layer on its way from FP32 to what a policy asks, and the statistics that travel with it.
 
-The order is fixed: channels go first, then single weights, then rank, then bits. Each step sees the weights and the
-inputs as the step before left them, and each answers for its own damage: what remains is refitted to say what the
-whole layer said.
+The order is fixed: channels go first, then rank, then single weights (of the factors where there are any), then bits.
+Each step sees the weights and the inputs as the step before left them, and each answers for its own damage: what
+remains is refitted to say what the whole layer said.
 """
 
 from dataclasses import dataclass, replace

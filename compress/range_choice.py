@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from compress.activation_ranges import RANGE_METHODS
@@ -30,7 +31,7 @@ def choose_range_method(
     Raises:
         CompressionError: The 8-bit candidate does not load or run.
     """
-    feeds = {name: array[:DEFAULT_SAMPLES] for name, array in batches[0].items()}
+    feeds = first_samples(batches, DEFAULT_SAMPLES)
     policy = Policy.uniform([layer.name for layer in compressor.network.layers], INT8)
     reference = open_session(compressor.network.onnx_bytes, threads=threads).run(None, feeds)
     differences = {}
@@ -39,3 +40,15 @@ def choose_range_method(
         session = open_session(candidate.onnx_bytes, threads=threads, session_entries=candidate.session_entries)
         differences[method] = relative_difference(session.run(None, feeds), reference)
     return min(differences, key=lambda method: differences[method])
+
+
+def first_samples(batches: Sequence[Mapping[str, NDArray[Any]]], count: int) -> dict[str, NDArray[Any]]:
+    """The first `count` samples of all batches, as one."""
+    taken: list[Mapping[str, NDArray[Any]]] = []
+    left = count
+    for feeds in batches:
+        if left <= 0:
+            break
+        taken.append({name: array[:left] for name, array in feeds.items()})
+        left -= len(next(iter(feeds.values())))
+    return {name: np.concatenate([feeds[name] for feeds in taken]) for name in taken[0]}

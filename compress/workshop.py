@@ -11,7 +11,7 @@ from compress.bias import read_bias
 from compress.calibration import Calibration
 from compress.channel_groups import ChannelGroup, Member
 from compress.elimination import Elimination, prepare
-from compress.factor_pair import FactorPair
+from compress.factor_steps import corrected_for_first, masked_pair
 from compress.factorize import better_decomposition, decompose, take_rank
 from compress.finished_layer import FinishedLayer
 from compress.graph import constant
@@ -26,7 +26,6 @@ from compress.refit import refit, response_error
 from compress.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.variants import VariantStore
 from compress.weight_grid import WeightGrid
-from compress.weight_rows import taps_of
 
 _STEPS_LIMIT_BYTES = 256 * 2**20
 Key = tuple[str | int | float, ...]
@@ -37,7 +36,7 @@ _DECOMPOSITIONS: tuple[Decomposition, ...] = ("channel", "spatial")
 class Workshop:
     """Makes finished layers, each only once.
 
-    The order is fixed (`compress.layer_state`): channels, single weights, rank, bits.
+    The order is fixed (`compress.layer_state`): channels, rank, single weights, bits.
 
     Args:
         network: The FP32 network.
@@ -118,7 +117,7 @@ class Workshop:
         # while they wait for one another, which on a busy machine takes thirty times as long as one thread.
         with threadpool_limits(limits=1):
             if plan.rank < 1.0:
-                state = self._thinned(plan)
+                state = self._unmasked(plan)
                 decomposition = self._decomposition(plan.layer)
                 rank = rank_of(state.layer, plan.rank, self._multiple, decomposition)
                 if rank is not None:
@@ -148,16 +147,20 @@ class Workshop:
     def _factorized(
         self, plan: LayerPlan, state: LayerState, decomposition: Decomposition, rank: int, grid: WeightGrid | None
     ) -> FinishedLayer:
-        key = (*_thinned_key(plan), decomposition)
+        key = (plan.layer.name, _named(plan.read), _named(plan.written), decomposition)
         arrays = self._steps.get(("factors", *key), lambda: decompose(state, decomposition))
         pair = take_rank(state, arrays, decomposition, rank)
         rounded: tuple[RoundedLayer, ...] = ()
         bias = pair.second.bias
-        if grid is not None:
-            known = self._elimination(_thinned_key(plan), state) if decomposition == "channel" else None
-            first = round_layer(pair.first, grid, known or prepare(_centred(pair.first)))
-            rounded = first, round_layer(pair.second, grid, elimination_of(pair.second))
-            bias = None if bias is None else _corrected_for_first(pair, *rounded)
+        if grid is not None or plan.mask is not None:
+            first = self._elimination(key[:-1], state) if decomposition == "channel" else prepare(pair.first_spread)
+            second = elimination_of(pair.second)
+            if plan.mask is not None:
+                pair = masked_pair(pair, first, second, pattern=plan.mask, ratio=plan.mask_ratio)
+                bias = pair.second.bias
+            if grid is not None:
+                rounded = round_layer(pair.first, grid, first), round_layer(pair.second, grid, second)
+                bias = None if bias is None else corrected_for_first(pair, *rounded)
         return FinishedLayer(
             weights=(pair.first.weight, pair.second.weight),
             groups=1,
@@ -191,11 +194,14 @@ class Workshop:
         parts = self._steps.get(("narrowed", plan.layer.name, _named(plan.read)), refit)
         return made["state"] if made else state.take_inputs(kept, *parts)
 
+    def _unmasked(self, plan: LayerPlan) -> LayerState:
+        """The layer without the channels that go."""
+        state = self._narrowed(plan)
+        return state if plan.kept_outputs is None else state.keep_outputs(plan.kept_outputs)
+
     def _thinned(self, plan: LayerPlan) -> LayerState:
         """The layer without the channels and the single weights that go."""
-        state = self._narrowed(plan)
-        if plan.kept_outputs is not None:
-            state = state.keep_outputs(plan.kept_outputs)
+        state = self._unmasked(plan)
         if plan.mask is None or plan.is_ended:
             return state
         pattern, ratio = plan.mask, plan.mask_ratio
@@ -232,18 +238,5 @@ def _thinned_key(plan: LayerPlan) -> Key:
     return plan.layer.name, _named(plan.read), _named(plan.written), plan.mask or "", plan.mask_ratio
 
 
-def _centred(state: LayerState) -> NDArray[np.float32]:
-    """What errors of a first factor cost: the second's bias makes good for the mean."""
-    assert state.moments is not None  # noqa: S101  # spatial factors come with the moments that they were made of
-    return state.moments.covariance
-
-
 def _parts(state: LayerState) -> tuple[NDArray[np.float32], ...]:
     return (state.weight,) if state.bias is None else (state.weight, state.bias)
-
-
-def _corrected_for_first(pair: FactorPair, first: RoundedLayer, second: RoundedLayer) -> NDArray[np.float32]:
-    """The second's bias, which also takes up what rounding does to the mean of the channels between."""
-    shift = np.repeat(first.mean_shift.astype(np.float64), taps_of(pair.second.layer))
-    corrected: NDArray[np.float32] = (second.bias + pair.second.rows[0] @ shift).astype(np.float32)
-    return corrected

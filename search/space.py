@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from compress.channel_groups import ChannelGroup
 from compress.layers import Layer
+from compress.mask_layer import takes_runs
 from compress.policy import FORMATS, UNTOUCHED, LayerPolicy, Policy
 from compress.ranks import rank_of
+from compress.weight_rows import inputs_per_group
 from compress.widths import sparsity_choices
 
 if TYPE_CHECKING:
@@ -137,7 +139,6 @@ def build_space(
     """
     offered = [name for name in FORMATS if name in {"fp32", *formats}]
     patterns = tuple(patterns)
-    masks = tuple(mask for pattern in patterns for mask in _MASKS.get(pattern, ()))
     by_owner = {group.name: group for group in groups} if "channels" in patterns else {}
     written_with = {member.layer: group for group in by_owner.values() for member in group.producers}
     knobs = []
@@ -145,6 +146,7 @@ def build_space(
         bits = tuple(n for n in offered if layer.op_type != "Conv" or n in _CONVOLUTION_FORMATS)
         knobs.append(Knob(name=f"bits/{layer.name}", layers=(layer.name,), choices=bits))
         group = written_with.get(layer.name)
+        masks = tuple(mask for pattern in patterns for mask in _MASKS.get(pattern, ()) if _fits(layer, pattern))
         if group is None:
             knobs.append(Knob(name=f"sparsity/{layer.name}", layers=(layer.name,), choices=(0.0, *masks)))
         elif group.producers[0].layer == layer.name:
@@ -156,6 +158,10 @@ def build_space(
     return SearchSpace(
         layers=tuple(layer.name for layer in layers), knobs=tuple(knob for knob in knobs if len(knob.choices) > 1)
     )
+
+
+def _fits(layer: Layer, pattern: str) -> bool:
+    return pattern != "2:4" or takes_runs(inputs_per_group(layer))
 
 
 def _turned(choice: LayerPolicy, kind: str, setting: Choice) -> LayerPolicy:
