@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure, parser, report
-from compress.calibration import calibrate
+from compress.formats.scheme import SCHEMES
 from compress.network import load_network
 from compress.policy import Policy
-from compress.scheme import SCHEMES
+from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from search.space import build_space
 from workloads import Feeds, load

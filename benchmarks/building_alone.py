@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from compress.calibration_file import load_calibration
+from compress.formats.scheme import SCHEMES
 from compress.network import load_network
 from compress.policy import Policy
-from compress.scheme import SCHEMES
+from compress.statistics.calibration_file import load_calibration
 from compress.stitch import Compressor
 from workloads import load
 

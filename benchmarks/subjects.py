@@ -7,14 +7,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from compress.calibration import calibrate
 from compress.faithfulness import Faithfulness, open_checked
+from compress.formats.scheme import SCHEMES
 from compress.layers import Layer
 from compress.network import Network, load_network
 from compress.policy import FORMATS, UNTOUCHED, Policy
 from compress.range_choice import choose_range_method
 from compress.runtime import open_session
-from compress.scheme import SCHEMES
+from compress.statistics.calibration import calibrate
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, detect_machine, load_profile
 from latency import CONFIRM, Meter

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from compress.formats.placement import only_reader
 from compress.graph import add_initializer, constant, derived, operand, output_axis, replace_constant
-from compress.placement import only_reader
 
 
 def read_bias(node: ir.Node) -> NDArray[np.float32] | None:

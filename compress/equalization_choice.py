@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.activation_ranges import RANGE_METHODS
-from compress.activations import observe
-from compress.calibration import calibrate
-from compress.equalize import equalize, tensors_to_observe, widen
 from compress.faithfulness import relative_difference
+from compress.formats.equalize import equalize, tensors_to_observe, widen
+from compress.formats.scheme import QuantizationScheme
 from compress.network import Network
 from compress.policy import INT8, Policy
 from compress.runtime import open_session
-from compress.scheme import QuantizationScheme
+from compress.statistics.activation_ranges import RANGE_METHODS
+from compress.statistics.activations import observe
+from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -27,7 +27,7 @@ _WORTH_IT = 0.8
 def equalized_if_better(
     network: Network, batches: Sequence[Feeds], scheme: QuantizationScheme, *, threads: int = 1
 ) -> Network:
-    """The network itself, or its equalized form (`compress.equalize`) where all-8-bit then stays closer to FP32.
+    """The network, or its equalized form (`compress.formats.equalize`) where all-8-bit then stays closer to FP32.
 
     Only networks with depthwise convolutions are looked at: elsewhere one scale per output channel does the same. The
     divergence is the mean over all range methods, since that of a single 8-bit form is partly luck, and must fall by a

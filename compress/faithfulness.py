@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from compress.agreement import piecewise_difference
 from compress.errors import CompressionError, FaithfulnessError
-from compress.factorize_layers import factor_name, first_name, inner_name
-from compress.kernels import disagreements, marks, marks_of, read_kernels
+from compress.formats.kernels import disagreements, marks, marks_of, read_kernels
+from compress.low_rank.factorize_layers import factor_name, first_name, inner_name
 from compress.network import Network
 from compress.runtime import open_session
 from compress.stitch import Candidate

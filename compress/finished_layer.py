@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.round_layer import RoundedLayer
-from compress.scheme import Range
+from compress.formats.scheme import Range
+from compress.weights.round_layer import RoundedLayer
 
 _ROUNDED_PARTS = 5
 

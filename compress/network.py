@@ -10,9 +10,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.errors import NetworkError
-from compress.export import export_module
+from compress.intake.export import export_module
+from compress.intake.normalize import normalize, read_onnx
 from compress.layers import Layer, Skipped, find_layers
-from compress.normalize import normalize, read_onnx
 
 if TYPE_CHECKING:
     import torch

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.channel_groups import ChannelGroup, ChannelGroups
+from compress.channels.groups import ChannelGroup, ChannelGroups
+from compress.channels.widths import units_kept
 from compress.errors import PolicyError
 from compress.layers import Layer
-from compress.mask_layer import RUN, takes_runs
+from compress.low_rank.ranks import rank_of
 from compress.network import Network
 from compress.policy import FORMATS, LayerPolicy, Policy
-from compress.ranks import rank_of
-from compress.weight_rows import inputs_per_group
-from compress.widths import units_kept
+from compress.weights.mask_layer import RUN, takes_runs
+from compress.weights.weight_rows import inputs_per_group
 
 Widths = tuple[tuple[str, int], ...]
 """Group name and units kept, for every narrowed group that a layer reads or writes."""

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.activation_ranges import RANGE_METHODS
 from compress.faithfulness import relative_difference
 from compress.policy import INT8, Policy
 from compress.runtime import open_session
+from compress.statistics.activation_ranges import RANGE_METHODS
 from compress.stitch import Compressor
 
 DEFAULT_SAMPLES = 64

@@ -11,28 +11,28 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compress.activation_ranges import RANGE_METHODS
 from compress.bias import bias_behind
-from compress.calibration import Calibration
-from compress.channel_groups import ChannelGroup, find_channel_groups
+from compress.channels.groups import ChannelGroup, find_channel_groups
+from compress.channels.prune import PruneChannels
+from compress.channels.widths import single_valued
 from compress.errors import PolicyError
-from compress.factorize_layers import FactorizeLayers, Split, first_name, inner_name
 from compress.finished_layer import FinishedLayer
-from compress.half_precision import HalfPrecisionLayers
+from compress.formats.half_precision import HalfPrecisionLayers
+from compress.formats.placement import clamp_bounds
+from compress.formats.quantize import QuantizeLayers
+from compress.formats.quantize_dynamic import DynamicQuantizeLayers
+from compress.formats.scheme import QuantizationScheme, QuantizedWeight, Range
+from compress.formats.weight_only import AccuracyLevel, BlockWeight, WeightOnlyLayers
 from compress.layers import Layer
+from compress.low_rank.factorize_layers import FactorizeLayers, Split, first_name, inner_name
 from compress.network import Network, serialize
-from compress.placement import clamp_bounds
 from compress.plan import LayerPlan, Plan, Planner
 from compress.policy import Policy
-from compress.prune_channels import PruneChannels
-from compress.quantize import QuantizeLayers
-from compress.quantize_dynamic import DynamicQuantizeLayers
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
-from compress.scheme import QuantizationScheme, QuantizedWeight, Range
+from compress.statistics.activation_ranges import RANGE_METHODS
+from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
-from compress.weight_grid import WeightGrid, grid_of
-from compress.weight_only import AccuracyLevel, BlockWeight, WeightOnlyLayers
-from compress.widths import single_valued
+from compress.weights.weight_grid import WeightGrid, grid_of
 from compress.workshop import Workshop
 from compress.write_layers import WriteLayers
 
@@ -78,7 +78,7 @@ class Compressor:
         channel_multiple: Widths and ranks are rounded to this many channels.
         formats: Names of the number formats that policies may use.
         weight_block: Inputs that share a scale in weight-only formats.
-        accuracy_level: What weight-only kernels may do with activations (`compress.weight_only`).
+        accuracy_level: What weight-only kernels may do with activations (`compress.formats.weight_only`).
         range_method: How ranges of activations are chosen, a name in `RANGE_METHODS`.
         store: Where finished weights are kept; shared by all candidates.
     """

@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compress.bias import read_bias
-from compress.calibration import Calibration
-from compress.channel_groups import ChannelGroup, Member
-from compress.elimination import Elimination, prepare
-from compress.factor_steps import corrected_for_first, masked_pair
-from compress.factorize import better_decomposition, decompose, take_rank
+from compress.channels.groups import ChannelGroup, Member
+from compress.channels.importance import Consumer, removal_order
+from compress.channels.refit import refit, response_error
 from compress.finished_layer import FinishedLayer
 from compress.graph import constant
-from compress.importance import Consumer, removal_order
-from compress.layer_state import LayerState
 from compress.layers import Layer
-from compress.mask_layer import mask_layer
+from compress.low_rank.factor_steps import corrected_for_first, masked_pair
+from compress.low_rank.factorize import better_decomposition, decompose, take_rank
+from compress.low_rank.ranks import Decomposition, rank_of
 from compress.network import Network
 from compress.plan import LayerPlan, Widths
-from compress.ranks import Decomposition, rank_of
-from compress.refit import refit, response_error
-from compress.round_layer import RoundedLayer, elimination_of, round_layer
+from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
-from compress.weight_grid import WeightGrid
+from compress.weights.elimination import Elimination, prepare
+from compress.weights.layer_state import LayerState
+from compress.weights.mask_layer import mask_layer
+from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
+from compress.weights.weight_grid import WeightGrid
 
 _STEPS_LIMIT_BYTES = 256 * 2**20
 Key = tuple[str | int | float, ...]
@@ -36,7 +36,7 @@ _DECOMPOSITIONS: tuple[Decomposition, ...] = ("channel", "spatial")
 class Workshop:
     """Makes finished layers, each only once.
 
-    The order is fixed (`compress.layer_state`): channels, rank, single weights, bits.
+    The order is fixed (`compress.weights.layer_state`): channels, rank, single weights, bits.
 
     Args:
         network: The FP32 network.

@@ -6,13 +6,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.activation_ranges import RANGE_METHODS
-from compress.calibration import Calibration, calibrate
-from compress.calibration_file import load_calibration, save_calibration
 from compress.equalization_choice import equalized_if_better
+from compress.formats.scheme import SCHEMES
 from compress.network import Network, load_network
 from compress.range_choice import choose_range_method
-from compress.scheme import SCHEMES
+from compress.statistics.activation_ranges import RANGE_METHODS
+from compress.statistics.calibration import Calibration, calibrate
+from compress.statistics.calibration_file import load_calibration, save_calibration
 from compress.stitch import Compressor
 from compress.variants import VariantStore
 from deploy.bundle import PARTIAL_SUFFIX

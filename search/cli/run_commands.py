@@ -47,8 +47,8 @@ def layers(
     from rich.console import Console
     from rich.table import Table
 
+    from compress.low_rank.ranks import break_even_rank
     from compress.network import load_network
-    from compress.ranks import break_even_rank
     from search.cli.inputs import read_workload
 
     loaded = read_workload(workload, model=model, data=data, metric=metric)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from compress.calibration import Calibration, calibrate
+from compress.formats.scheme import SCHEMES
 from compress.network import Network, load_network
 from compress.policy import FORMATS
 from compress.runtime import open_session
-from compress.scheme import SCHEMES
+from compress.statistics.calibration import Calibration, calibrate
 from compress.stitch import Compressor
 from compress.variants import VariantStore
 from tests.compress.zoo import TORCH_ZOO, ZOO, write

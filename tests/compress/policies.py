@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from compress.channels.widths import sparsity_choices
 from compress.layers import Layer
-from compress.mask_layer import takes_runs
+from compress.low_rank.ranks import rank_of
 from compress.network import Network
 from compress.policy import FORMATS, INT8, UNTOUCHED, LayerPolicy, Policy
-from compress.ranks import rank_of
 from compress.stitch import Compressor
-from compress.weight_rows import inputs_per_group
-from compress.widths import sparsity_choices
-from tests.compress.formats import formats_for
+from compress.weights.mask_layer import takes_runs
+from compress.weights.weight_rows import inputs_per_group
+from tests.compress.format_mixes import formats_for
 
 Choices = dict[str, LayerPolicy]
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from compress.layer_state import LayerState
 from compress.layers import Layer
-from compress.moments import MomentSums
-from compress.responses import Responses
-from compress.weight_rows import to_rows
-from compress.windows import Window
+from compress.statistics.moments import MomentSums
+from compress.statistics.responses import Responses
+from compress.statistics.windows import Window
+from compress.weights.layer_state import LayerState
+from compress.weights.weight_rows import to_rows
 
 
 def layer_of(op_type: str, shape: tuple[int, ...], *, output_axis: int = 0, groups: int = 1) -> Layer:

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 
 from compress.faithfulness import open_checked, relative_difference
+from compress.intake.normalize import MINIMUM_OPSET
 from compress.network import load_network, serialize
-from compress.normalize import MINIMUM_OPSET
 from compress.runtime import open_session
 from tests.compress.conftest import Loaded
 from tests.compress.policies import assorted, joint, mixed, names_of

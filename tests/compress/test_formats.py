@@ -9,16 +9,16 @@ import pytest
 
 from compress.errors import PolicyError
 from compress.faithfulness import relative_difference
-from compress.half_precision import HalfPrecisionLayers
-from compress.kernels import disagreements
+from compress.formats.half_precision import HalfPrecisionLayers
+from compress.formats.kernels import disagreements
+from compress.formats.quantize_dynamic import DynamicQuantizeLayers
+from compress.formats.scheme import SCHEMES
+from compress.formats.weight_only import WeightOnlyLayers
 from compress.network import load_network, serialize
 from compress.policy import FORMATS
-from compress.quantize_dynamic import DynamicQuantizeLayers
 from compress.runtime import FAITHFUL_SESSION_ENTRIES, open_session
-from compress.scheme import SCHEMES
-from compress.weight_only import WeightOnlyLayers
 from tests.compress.conftest import Loaded
-from tests.compress.formats import build, formats_for, open_and_read, random_formats, uniform_formats
+from tests.compress.format_mixes import build, formats_for, open_and_read, random_formats, uniform_formats
 
 # Distances from FP32 with weights rounded to nearest; the networks are small, so their errors do not average out.
 _FURTHEST = {"fp16": 0.002, "int8-dynamic": 0.1, "int8-weights": 0.05, "int4-weights": 0.3}

@@ -13,9 +13,9 @@ import torch
 from onnx import helper
 from torch import nn
 
-from compress.calibration import calibrate
 from compress.errors import CompressionError, NetworkError
 from compress.network import load_network
+from compress.statistics.calibration import calibrate
 from tests.compress.conftest import Loaded
 from tests.compress.policies import mixed
 from tests.compress.zoo import ZOO, write
@@ -102,10 +102,10 @@ _BUILD = """
 import hashlib, sys
 from pathlib import Path
 import numpy as np
-from compress.calibration_file import load_calibration
+from compress.statistics.calibration_file import load_calibration
 from compress.network import load_network
 from compress.policy import Policy
-from compress.scheme import SCHEMES
+from compress.formats.scheme import SCHEMES
 from compress.stitch import Compressor
 folder = Path(sys.argv[1])
 network = load_network(folder / "network.onnx", dict(np.load(folder / "example.npz")))
@@ -116,7 +116,7 @@ print(network.digest, candidate.digest)
 
 
 def test_another_process_makes_the_same_bytes(load: Callable[[str], Loaded], tmp_path: Path) -> None:
-    from compress.calibration_file import save_calibration
+    from compress.statistics.calibration_file import save_calibration
 
     loaded = load("inception")
     names = [layer.name for layer in loaded.network.layers]

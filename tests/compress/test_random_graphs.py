@@ -8,12 +8,12 @@ import onnx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from compress.calibration import calibrate
 from compress.faithfulness import open_checked
+from compress.formats.scheme import SCHEMES
 from compress.network import load_network, serialize
 from compress.policy import FORMATS
 from compress.runtime import open_session
-from compress.scheme import SCHEMES
+from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from tests.compress.policies import joint
 from tests.compress.zoo import write

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from compress.activation_ranges import RANGE_METHODS
-from compress.calibration import calibrate
 from compress.faithfulness import relative_difference
+from compress.formats.scheme import SCHEMES
 from compress.policy import INT8, Policy
 from compress.range_choice import DEFAULT_SAMPLES, choose_range_method
 from compress.runtime import open_session
-from compress.scheme import SCHEMES
+from compress.statistics.activation_ranges import RANGE_METHODS
+from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from tests.compress.zoo.case import Case, GraphBuilder
 from tests.compress.zoo.networks import read

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from compress.calibration import calibrate
-from compress.channel_groups import Member
+from compress.channels.groups import Member
+from compress.formats.scheme import SCHEMES
 from compress.network import load_network
 from compress.policy import FORMATS, INT8, LayerPolicy, Policy
 from compress.runtime import open_session
-from compress.scheme import SCHEMES
+from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from compress.variants import VariantStore
 from tests.compress.conftest import Loaded

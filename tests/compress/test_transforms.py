@@ -17,7 +17,7 @@ from compress.policy import Policy
 from compress.stitch import Candidate, Compressor
 from compress.variants import VariantStore
 from tests.compress.conftest import Loaded
-from tests.compress.formats import formats_for
+from tests.compress.format_mixes import formats_for
 from tests.compress.policies import in_format, masked, mixed, narrowed, uniform_format, uniform_rank
 from tests.compress.zoo.case import Case, Feeds, GraphBuilder, vectors
 from tests.compress.zoo.networks import read
@@ -133,9 +133,9 @@ def wide_network() -> tuple[Network, Feeds]:
 
 
 _DIGESTS = """
-from compress.calibration import calibrate
+from compress.statistics.calibration import calibrate
 from compress.policy import FORMATS
-from compress.scheme import SCHEMES
+from compress.formats.scheme import SCHEMES
 from compress.stitch import Compressor
 from tests.compress.policies import joint
 from tests.compress.test_transforms import wide_network

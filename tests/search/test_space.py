@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.channel_groups import ChannelGroup, Member
+from compress.channels.groups import ChannelGroup, Member
 from compress.layers import Layer
 from compress.policy import FORMATS
 from search.space import Knob, SearchSpace, build_space, summarize

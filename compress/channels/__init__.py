@@ -1,0 +1,1 @@
+"""Structured sparsity: which channels go together, which go first, and the graph without them."""

@@ -1,0 +1,1 @@
+"""What a user brings, into the one form that everything else relies on."""

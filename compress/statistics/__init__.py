@@ -1,0 +1,1 @@
+"""What the calibration data does inside the FP32 network, gathered in one pass."""
