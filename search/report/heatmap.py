@@ -12,6 +12,8 @@ from search.report.selection import Selection
 
 FP32_BITS = 32
 _NAME_SHOWN = 36
+# What a number format's bits leave open, by its name.
+_HOW = {"int8-dynamic": "dynamic", "int8-weights": "weights only", "int4-weights": "weights only"}
 
 
 def heat_map(selection: Selection) -> str:
@@ -48,8 +50,10 @@ def _row(name: str, points: list[TrialPoint]) -> str:
 
 def _cell(layer: Mapping[str, Any]) -> str:
     bits, rank, sparsity = _bits(layer), layer.get("rank"), float(layer.get("sparsity") or 0.0)
-    shown = ([f"r{rank:g}"] if rank is not None else []) + ([f"s{sparsity:.0%}"] if sparsity else [])
-    said = [_bits_name(bits)]
+    how = _HOW.get(str(layer.get("format", "")), "")
+    shown = [how[:1]] if how else []
+    shown += ([f"r{rank:g}"] if rank is not None else []) + ([f"s{sparsity:.0%}"] if sparsity else [])
+    said = [f"{_bits_name(bits)} {how}".strip()]
     said += [f"rank {rank:g}"] if rank is not None else []
     said += [f"{sparsity:.0%} sparse"] if sparsity else []
     return f'<td class="bits-{bits}" title="{", ".join(said)}">{_spoken(bits)}{" ".join(shown)}</td>'
@@ -72,8 +76,13 @@ def _legend(points: list[TrialPoint]) -> str:
     layers = [layer for point in points for layer in point.layers.values()]
     bits = sorted({_bits(layer) for layer in layers} | {FP32_BITS}, reverse=True)
     parts = [f'<span class="key bits-{value}"></span>{_bits_name(value)}' for value in bits]
+    hows = {_HOW[name] for layer in layers if (name := str(layer.get("format", ""))) in _HOW}
+    if "dynamic" in hows:
+        parts.append("<b>d</b> dynamic: ranges of activations taken at every inference")
+    if "weights only" in hows:
+        parts.append("<b>w</b> weights only: activations stay in float")
     if any(layer.get("rank") is not None for layer in layers):
         parts.append("<b>r0.5</b> low rank: half of the rank at which two factors cost as much as the layer")
     if any(layer.get("sparsity") for layer in layers):
-        parts.append("<b>s50%</b> sparsity: half of the weights are zero or removed")
+        parts.append("<b>s50%</b> sparsity: half of the layer's output channels (or weights) are removed")
     return " ".join(f"<span>{part}</span>" for part in parts)

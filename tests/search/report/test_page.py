@@ -132,6 +132,17 @@ def test_a_long_run_stays_small(make_run: Callable[..., Any]) -> None:
     assert len(page_text(*make_run(trials=2000, layers=60))) < 6_000_000
 
 
+def test_heat_map_tells_formats_of_the_same_bits_apart(make_run: Callable[..., Any]) -> None:
+    points, facts = make_run()
+    layers = {"a": {"bits": 8, "format": "int8-dynamic"}, "b": {"bits": 8, "format": "int8-weights"}}
+    points = [replace(point, layers=layers) if point.layers else point for point in points]
+    text = page_text(points, facts)
+    assert 'title="8-bit dynamic"' in text
+    assert 'title="8-bit weights only"' in text
+    assert "<b>d</b> dynamic" in text
+    assert "<b>w</b> weights only" in text
+
+
 def test_heat_map_shows_sparsity_only_where_there_is_some(make_run: Callable[..., Any]) -> None:
     assert "sparsity" not in visible(page_text(*make_run()))
     assert "<b>s50%</b> sparsity" in page_text(*make_run(sparse=True))
