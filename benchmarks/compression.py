@@ -226,8 +226,10 @@ def _faithful(subject: Subject, count: int) -> Figures:
         channel_multiple=compressor.channel_multiple,
     )
     within = pieces = refused = wrong = 0
-    for _ in range(count):
-        policy = space.policy({knob.name: generator.choice(knob.choices) for knob in space.knobs})
+    for index in range(count):
+        # Every other one mixes number formats alone: with everything mixed, most are so far from FP32 that little shows.
+        knobs = [knob for knob in space.knobs if index % 2 or knob.kind == "bits"]
+        policy = space.policy({knob.name: generator.choice(knob.choices) for knob in knobs})
         try:
             verdict = subject.check(compressor.build(policy))
         except CompressionError:
