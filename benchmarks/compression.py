@@ -227,7 +227,7 @@ def _faithful(subject: Subject, count: int) -> Figures:
     )
     within = pieces = refused = wrong = 0
     for index in range(count):
-        # Every other one mixes number formats alone: with everything mixed, most are so far from FP32 that little shows.
+        # Every other one mixes number formats alone: most that mix everything are so far from FP32 that little shows.
         knobs = [knob for knob in space.knobs if index % 2 or knob.kind == "bits"]
         policy = space.policy({knob.name: generator.choice(knob.choices) for knob in knobs})
         try:
