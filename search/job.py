@@ -27,6 +27,7 @@ def run(
     time_s: float | None = None,
     sampler: str = "tpe",
     seed: int = 0,
+    calibration_memory_bytes: int = 2 * 2**30,
     listener: Listener = silent,
 ) -> RunResult:
     """Search, confirm and report; on the folder of an earlier run, continue it.
@@ -39,6 +40,8 @@ def run(
         time_s: Seconds from now by which the report should stand.
         sampler: A name in `search.samplers.SAMPLERS`.
         seed: Seed of the sampler.
+        calibration_memory_bytes: About how much memory calibration may take, the network itself apart. With less, wide
+            layers are known by their channels alone, or not at all.
         listener: Told of every step.
 
     Raises:
@@ -65,6 +68,7 @@ def run(
         folder=folder,
         sampler=sampler,
         seed=seed,
+        calibration_memory_bytes=calibration_memory_bytes,
         stages=stages,
         time_s=time_s,
         listener=listener,

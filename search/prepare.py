@@ -53,6 +53,7 @@ def prepare(
     folder: RunFolder,
     *,
     threads: int,
+    memory_bytes: int,
     stages: StageClock,
     listener: Listener,
 ) -> Prepared:
@@ -66,7 +67,7 @@ def prepare(
         network = _read_network(workload, profile, folder, threads)
         listener(Progress(stage="export", done=1, total=1))
     with stages.stage("calibration"):
-        calibration = _read_calibration(workload, network, folder, threads, listener)
+        calibration = _read_calibration(workload, network, folder, threads, memory_bytes, listener)
     with stages.stage("compressor"):
         compressor = _make_compressor(workload, profile, network, calibration, folder, threads)
     space = build_space(
@@ -92,7 +93,7 @@ def _read_network(workload: Workload, profile: HardwareProfile, folder: RunFolde
 
 
 def _read_calibration(
-    workload: Workload, network: Network, folder: RunFolder, threads: int, listener: Listener
+    workload: Workload, network: Network, folder: RunFolder, threads: int, memory_bytes: int, listener: Listener
 ) -> Calibration:
     if folder.calibration_path.is_file():
         return load_calibration(folder.calibration_path)
@@ -101,7 +102,7 @@ def _read_calibration(
     def tick(done: int) -> None:
         listener(Progress(stage="calibration", done=done, total=total))
 
-    calibration = calibrate(network, workload.calibration, threads=threads, progress=tick)
+    calibration = calibrate(network, workload.calibration, threads=threads, limit_bytes=memory_bytes, progress=tick)
     # In the run's folder, not the system's temporary one: that may be small, and a full disk must be named rightly.
     with disk_errors(folder.path), _scratch(folder) as scratch:
         archive = Path(scratch) / folder.calibration_path.name

@@ -43,6 +43,7 @@ class Session:
         folder: Where the run lives; the caller owns its lock.
         sampler: Name of the sampler.
         seed: Its seed.
+        calibration_memory_bytes: About how much memory calibration may take.
         stages: Where the seconds are counted.
         time_s: The seconds that the caller gave it, for the record; None for no such limit.
         listener: Told of every step.
@@ -53,6 +54,7 @@ class Session:
     folder: RunFolder
     sampler: str
     seed: int
+    calibration_memory_bytes: int
     stages: StageClock
     time_s: float | None
     listener: Listener
@@ -72,7 +74,13 @@ class Session:
         try:
             threads = detect_machine().logical_cores
             prepared = prepare(
-                self.workload, self.profile, self.folder, threads=threads, stages=self.stages, listener=session.listener
+                self.workload,
+                self.profile,
+                self.folder,
+                threads=threads,
+                memory_bytes=self.calibration_memory_bytes,
+                stages=self.stages,
+                listener=session.listener,
             )
             if not self._is_done(prepared, budget):
                 failure = session._use_target(prepared, budget, threads)

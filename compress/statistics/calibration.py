@@ -12,8 +12,8 @@ from compress.errors import CompressionError
 from compress.formats.placement import output_point, range_source
 from compress.graph import operand
 from compress.network import Network
-from compress.statistics.activation_ranges import ActivationHistogram
 from compress.statistics.activations import Feeds, observe, sample_count
+from compress.statistics.histogram import ActivationHistogram
 from compress.statistics.layer_inputs import InputKey, InputSums, ResponseSums, has_responses, plan_inputs
 from compress.statistics.moments import Moments
 from compress.statistics.responses import Responses

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import CompressionError
-from compress.statistics.activation_ranges import ActivationHistogram
 from compress.statistics.calibration import Calibration
+from compress.statistics.histogram import ActivationHistogram
 from compress.statistics.moments import Moments
 from compress.statistics.responses import Responses
 

@@ -32,6 +32,9 @@ def search(
     until: Annotated[str | None, typer.Option(help="Be done by this time of day: 07:00.")] = None,
     sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = "tpe",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
+    calibration_memory: Annotated[
+        float, typer.Option(min=0.01, metavar="GIB", help="About how much memory calibration may take.")
+    ] = 2.0,
     threads: Annotated[int | None, typer.Option(min=1, help="Override the profile's threads.")] = None,
     affinity: Annotated[str | None, typer.Option(help="Override the profile's CPUs: 0,2.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Override the profile's batch size.")] = None,
@@ -78,6 +81,7 @@ def search(
             time_s=min(limits_s) if limits_s else None,
             sampler=sampler,
             seed=seed,
+            calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )
     console.print(front_table(result.points, result.facts, width=console.width))

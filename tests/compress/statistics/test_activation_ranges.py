@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressionError
 from compress.formats.scheme import SCHEMES, QuantizationScheme, Range
-from compress.statistics.activation_ranges import (
-    BIN_COUNT,
-    RANGE_METHODS,
-    SAMPLE_LIMIT,
-    ActivationHistogram,
-    minmax,
-    mse_optimal,
-    percentile,
-    quantization_error,
-)
+from compress.statistics.activation_ranges import RANGE_METHODS, minmax, mse_optimal, percentile, quantization_error
+from compress.statistics.histogram import BIN_COUNT, SAMPLE_LIMIT, ActivationHistogram
 
 _UNBOUNDED = (-math.inf, math.inf)
 _CLIPPED = (0.0, 6.0)
