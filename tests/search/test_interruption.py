@@ -87,7 +87,7 @@ def test_killed_at_four_moments_it_ends_as_if_it_had_not_been(start: Start, call
 def test_ctrl_c_is_one_line_and_the_run_continues(start: Start, call: Call, workload: Path) -> None:
     folder = workload.parent / "run"
     process = start("search", workload, "--trials", 400, "--out", folder)
-    read_until(process, "Searching 2/")
+    read_until(process, "Searching 1/")
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (130, "stopped; the same command continues\n")
