@@ -1,6 +1,7 @@
 """Builds one policy in a process of its own, and prints its digest and the memory that took.
 
-Started by `benchmarks.compression` with a folder that holds `network.onnx`, `calibration.npz` and `policy.json`.
+Started by `benchmarks.compression` with a folder that holds `network.onnx`, `calibration.npz` and `policy.json`, and
+where the variant store lies.
 """
 
 import gc
@@ -13,16 +14,24 @@ from compress.network import load_network
 from compress.policy import Policy
 from compress.statistics.calibration_file import load_calibration
 from compress.stitch import Compressor
+from compress.variants import VariantStore
 from workloads import load
 
 
 def main() -> None:
-    """Build once, with an empty store."""
+    """Build once; the store in the folder is empty for the first process and full for the next."""
     folder, name, scheme, method, multiple = sys.argv[1:]
     example = load(name).calibration[0]
     network = load_network(Path(folder, "network.onnx").read_bytes(), example)
     calibration = load_calibration(Path(folder, "calibration.npz"))
-    compressor = Compressor(network, calibration, SCHEMES[scheme], channel_multiple=int(multiple), range_method=method)
+    compressor = Compressor(
+        network,
+        calibration,
+        SCHEMES[scheme],
+        channel_multiple=int(multiple),
+        range_method=method,
+        store=VariantStore(folder=Path(folder, "variants")),
+    )
     policy = Policy.from_json(Path(folder, "policy.json").read_text())
     gc.collect()
     _forget_peak()
