@@ -1,9 +1,14 @@
 """`paretune status`, `report` and `layers`: looking at a run, and at what a network offers."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from compress.channels.group import ChannelGroups
+    from compress.network import Network
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: the --out of its search.")]
 
@@ -36,6 +41,16 @@ def report(run: RunArgument) -> None:
         typer.echo(path)
 
 
+def _said_of_channels(network: "Network", groups: "ChannelGroups") -> Iterator[str]:
+    """Which layers lose channels together only, and which keep theirs and why."""
+    for group in groups.groups:
+        if len(group.producers) > 1:
+            yield f"lose channels together: {', '.join(member.layer for member in group.producers)}"
+    for layer in network.layers:
+        if layer.name in groups.fixed:
+            yield f"keeps channels: {layer.name}: {groups.fixed[layer.name]}"
+
+
 def layers(
     workload: Annotated[str | None, typer.Argument(help="A Python file or a built-in's name.")] = None,
     *,
@@ -47,6 +62,7 @@ def layers(
     from rich.console import Console
     from rich.table import Table
 
+    from compress.channels.groups import find_channel_groups
     from compress.low_rank.ranks import break_even_rank
     from compress.network import load_network
     from search.cli.inputs import read_workload
@@ -57,14 +73,26 @@ def layers(
     table.add_column("layer", overflow="fold")
     for name in ("operator", "weight shape", "weights", "multiply-adds", "break-even rank"):
         table.add_column(name, justify="left" if name in ("operator", "weight shape") else "right")
+    table.add_column("channel units", justify="right")
+    groups = find_channel_groups(network)
+    removable = {member.layer: group for group in groups.groups for member in group.producers}
     for layer in network.layers:
         shape = "×".join(map(str, layer.weight_shape))
         rank = break_even_rank(layer)
         table.add_row(
-            layer.name, layer.op_type, shape, f"{layer.weight_count:,}", f"{layer.macs:,}", str(rank) if rank else "–"
+            layer.name,
+            layer.op_type,
+            shape,
+            f"{layer.weight_count:,}",
+            f"{layer.macs:,}",
+            str(rank) if rank else "–",
+            str(removable[layer.name].unit_count) if layer.name in removable else "–",
         )
     console = Console()
     console.print(table)
+    console.print()
+    for note in _said_of_channels(network, groups):
+        console.print(note, highlight=False, soft_wrap=True)
     for skipped in network.skipped:
         console.print(
             f"left alone: {skipped.op_type} {skipped.name}: {skipped.reason}", highlight=False, soft_wrap=True

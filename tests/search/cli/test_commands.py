@@ -88,10 +88,13 @@ def test_status_of_a_run_that_has_just_begun_says_so(
 def test_layers_lists_what_a_policy_can_speak_of(call: Call, workload: Path) -> None:
     done = call("layers", workload)
     assert (done.returncode, done.stderr) == (0, "")
-    rows = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
+    table, notes = done.stdout.split("\n\n")
+    rows = {line.split()[0]: line for line in table.splitlines() if "×" in line}
     assert set(rows) == {"conv1", "conv2", "head"}
     assert "32×32×3×3" in rows["conv2"]
     assert "9,216" in rows["conv2"]
+    assert rows["conv1"].split()[-1] == "32"
+    assert "keeps channels: head: they are the graph's output" in notes
 
 
 def test_profiles(call: Call, tmp_path: Path) -> None:
