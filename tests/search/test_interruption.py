@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -86,7 +87,9 @@ def test_killed_at_four_moments_it_ends_as_if_it_had_not_been(start: Start, call
 
 def test_ctrl_c_is_one_line_and_the_run_continues(start: Start, call: Call, workload: Path) -> None:
     folder = workload.parent / "run"
-    process = start("search", workload, "--trials", 400, "--out", folder)
+    # Tests that a shell has put in the background ignore Ctrl-C, and so would what they start.
+    listening = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = start("search", workload, "--trials", 400, "--out", folder, preexec_fn=listening)
     read_until(process, "Searching 1/")
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
     _, errors = process.communicate(timeout=120)
