@@ -20,9 +20,9 @@ from typing import Any
 from benchmarks.figures import Figure, parser, report
 from benchmarks.subjects import Subject, prepare
 from compress.channels.groups import ChannelGroup
-from compress.channels.narrowing import narrow_to, share_of_macs, sparse
 from compress.errors import CompressionError
 from compress.layers import Layer
+from compress.narrowing import narrow_to, share_of_macs, sparse
 from compress.policy import Policy
 from compress.statistics.calibration_file import save_calibration
 from search.space import build_space

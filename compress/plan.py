@@ -10,11 +10,11 @@ from compress.channels.groups import ChannelGroup, ChannelGroups
 from compress.channels.widths import units_kept
 from compress.errors import PolicyError
 from compress.layers import Layer
-from compress.low_rank.ranks import rank_of
 from compress.network import Network
 from compress.policy import FORMATS, LayerPolicy, Policy
+from compress.ranks import rank_of
+from compress.weight_rows import inputs_per_group
 from compress.weights.mask_layer import RUN, takes_runs
-from compress.weights.weight_rows import inputs_per_group
 
 Widths = tuple[tuple[str, int], ...]
 """Group name and units kept, for every narrowed group that a layer reads or writes."""

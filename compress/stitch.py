@@ -154,7 +154,7 @@ class Compressor:
             )
         try:
             onnx_bytes, ranks, left = self._transform(plan)
-        except ir.passes.PassError as error:  # onnx-ir wraps whatever a pass raises
+        except ir.passes.InvariantError as error:  # onnx-ir wraps what a pass raises before and after its work
             raise PolicyError(f"the policy cannot be built: {error.__cause__ or error}") from error
         formats = {name: choice for name, choice in self._named(plan).items() if name in left}
         return Candidate(

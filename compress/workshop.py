@@ -10,20 +10,20 @@ from threadpoolctl import threadpool_limits
 from compress.bias import read_bias
 from compress.channels.groups import ChannelGroup, Member
 from compress.channels.importance import Consumer, removal_order
-from compress.channels.refit import refit, response_error
 from compress.finished_layer import FinishedLayer
 from compress.graph import constant
 from compress.layers import Layer
 from compress.low_rank.factor_steps import corrected_for_first, masked_pair
 from compress.low_rank.factorize import better_decomposition, decompose, take_rank
-from compress.low_rank.ranks import Decomposition, rank_of
 from compress.network import Network
 from compress.plan import LayerPlan, Widths
+from compress.ranks import Decomposition, rank_of
 from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
 from compress.weights.elimination import Elimination, prepare
 from compress.weights.layer_state import LayerState
 from compress.weights.mask_layer import mask_layer
+from compress.weights.refit import refit, response_error
 from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.weights.weight_grid import WeightGrid
 
@@ -88,9 +88,8 @@ class Workshop:
         """The share of its readers' answers that is lost when a group keeps only the units `kept`, summed."""
         total = 0.0
         for member in group.consumers:
-            layer = next(layer for layer in self._layers if layer.name == member.layer)
-            state = self.original(layer)
-            if state.second is None or layer.groups > 1:
+            state = self._reader(member)
+            if state is None or state.second is None:
                 continue
             stays = np.flatnonzero((member.unit_of_channel < 0) | np.isin(member.unit_of_channel, kept))
             columns = state.columns_of(stays)
@@ -100,16 +99,22 @@ class Workshop:
                 total += response_error(state.rows, fitted, state.second)
         return total
 
-    def _consumer(self, member: Member) -> Consumer | None:
-        """A reader of the group; None where its inputs are not known well enough to say what it would miss."""
+    def _reader(self, member: Member) -> LayerState | None:
+        """A layer that reads a group; None where its inputs are not known, or go with its outputs."""
         layer = next(layer for layer in self._layers if layer.name == member.layer)
         state = self.original(layer)
-        second = state.second
-        if second is None or layer.groups > 1:
+        return None if state.second is None or layer.groups > 1 else state
+
+    def _consumer(self, member: Member) -> Consumer | None:
+        """A reader of the group; None where its inputs are not known well enough to say what it would miss."""
+        state = self._reader(member)
+        if state is None or state.second is None:
             return None
         channels = [np.flatnonzero(member.unit_of_channel == unit) for unit in range(member.unit_of_channel.max() + 1)]
         return Consumer(
-            rows=state.rows[0], second=second[0], columns=np.stack([state.columns_of(found) for found in channels])
+            rows=state.rows[0],
+            second=state.second[0],
+            columns=np.stack([state.columns_of(found) for found in channels]),
         )
 
     def _make(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
@@ -129,7 +134,7 @@ class Workshop:
         late = plan.mask is None and plan.kept_outputs is not None
         state = self._narrowed(plan) if late else self._thinned(plan)
         key = (plan.layer.name, _named(plan.read)) if late else _thinned_key(plan)
-        rounded = None if grid is None else self._rounded(key, state, grid)
+        rounded = None if grid is None else self._rounded(key, plan, state, grid)
         if late and plan.kept_outputs is not None:
             state = state.keep_outputs(plan.kept_outputs)
             rounded = (
@@ -153,7 +158,7 @@ class Workshop:
         rounded: tuple[RoundedLayer, ...] = ()
         bias = pair.second.bias
         if grid is not None or plan.mask is not None:
-            first = self._elimination(key[:-1], state) if decomposition == "channel" else prepare(pair.first_spread)
+            first = self._elimination(plan, state) if decomposition == "channel" else prepare(pair.first_spread)
             second = elimination_of(pair.second)
             if plan.mask is not None:
                 pair = masked_pair(pair, first, second, pattern=plan.mask, ratio=plan.mask_ratio)
@@ -207,24 +212,28 @@ class Workshop:
         pattern, ratio = plan.mask, plan.mask_ratio
 
         def mask() -> tuple[NDArray[np.float32], ...]:
-            return _parts(mask_layer(state, elimination_of(state), pattern=pattern, ratio=ratio))
+            return _parts(mask_layer(state, self._elimination(plan, state), pattern=pattern, ratio=ratio))
 
         weight, *bias = self._steps.get(("masked", *_thinned_key(plan)), mask)
         return replace(state, weight=weight, bias=bias[0] if bias else None)
 
-    def _elimination(self, key: Key, state: LayerState) -> Elimination:
-        """What rounding the layer needs to know of its inputs; every format shares it."""
+    def _elimination(self, plan: LayerPlan, state: LayerState) -> Elimination:
+        """What rounding the layer needs to know of its inputs; every format, rank and choice of outputs shares it."""
+        # The inputs of a grouped convolution go with its outputs.
+        written = _named(plan.written) if state.layer.groups != plan.layer.groups else ""
 
         def make() -> tuple[NDArray[Any], ...]:
             found = elimination_of(state)
             return found.order, found.coupling, found.cost, found.power, np.array(found.damping)
 
-        order, coupling, cost, power, damping = self._steps.get(("elimination", *key), make)
+        order, coupling, cost, power, damping = self._steps.get(
+            ("elimination", plan.layer.name, _named(plan.read), written), make
+        )
         return Elimination(order=order, coupling=coupling, cost=cost, power=power, damping=float(damping))
 
-    def _rounded(self, key: Key, state: LayerState, grid: WeightGrid) -> RoundedLayer:
+    def _rounded(self, key: Key, plan: LayerPlan, state: LayerState, grid: WeightGrid) -> RoundedLayer:
         def make() -> tuple[NDArray[Any], ...]:
-            return round_layer(state, grid, self._elimination(key, state)).arrays
+            return round_layer(state, grid, self._elimination(plan, state)).arrays
 
         return RoundedLayer.from_arrays(self._steps.get(("rounded", *key, *grid.key), make))
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from compress.channels.groups import ChannelGroup
 from compress.channels.widths import sparsity_choices
 from compress.layers import Layer
-from compress.low_rank.ranks import rank_of
 from compress.policy import FORMATS, UNTOUCHED, LayerPolicy, Policy
+from compress.ranks import rank_of
+from compress.weight_rows import inputs_per_group
 from compress.weights.mask_layer import takes_runs
-from compress.weights.weight_rows import inputs_per_group
 
 if TYPE_CHECKING:
     import optuna

@@ -27,7 +27,7 @@ from compress.formats.scheme import Range
 from compress.graph import constant, operand
 from compress.layers import Layer, Skipped
 from compress.network import Network, serialize
-from compress.weights.weight_rows import from_rows, inputs_per_group, taps_of, to_rows
+from compress.weight_rows import from_rows, inputs_per_group, taps_of, to_rows
 
 Scales = NDArray[np.float64]
 

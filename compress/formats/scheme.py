@@ -13,7 +13,7 @@ ActivationParameters = tuple[np.float32, np.integer[Any]]
 QuantizedWeight = tuple[NDArray[np.int8], NDArray[np.float32]]
 
 # The product of two scales this small is still a normal float32 number.
-_SMALLEST_SCALE = 1e-18
+SMALLEST_SCALE = 1e-18
 _INT32_LIMIT = 2**31 - 1
 # Room for the sum of products beside the bias in a 32-bit accumulator.
 _BIAS_LIMIT = 2**30
@@ -54,8 +54,8 @@ class QuantizationScheme:
         """
         low, high = _with_zero(value_range, bounds)
         if self.activation_dtype is np.int8:
-            return np.float32(max(-low, high, _SMALLEST_SCALE * 127) / 127), np.int8(0)
-        scale = max((high - low) / 255, _SMALLEST_SCALE)
+            return np.float32(max(-low, high, SMALLEST_SCALE * 127) / 127), np.int8(0)
+        scale = max((high - low) / 255, SMALLEST_SCALE)
         exact = -low / scale
         zero_point = int(np.clip(round(exact), 0, 255))
         if bounds[0] <= 0.0 <= bounds[1]:
@@ -64,15 +64,6 @@ class QuantizationScheme:
             scale = _within(scale, zero_point, bounds)
         single = np.float32(scale)
         return (np.nextafter(single, np.float32(0)) if float(single) > scale else single), np.uint8(zero_point)
-
-    def quantize_weight(self, weight: NDArray[np.float32], output_axis: int) -> QuantizedWeight:
-        """Weights rounded to nearest, and the scale per output channel, shape (out,)."""
-        other_axes = tuple(axis for axis in range(weight.ndim) if axis != output_axis)
-        largest = np.abs(weight).max(axis=other_axes)
-        scale = np.maximum(largest / self.weight_limit, _SMALLEST_SCALE).astype(np.float32)
-        shape = [-1 if axis == output_axis else 1 for axis in range(weight.ndim)]
-        rounded = np.rint(weight / scale.reshape(shape))
-        return np.clip(rounded, -self.weight_limit, self.weight_limit).astype(np.int8), scale
 
     def make_room_for_bias(
         self, weight: QuantizedWeight, output_axis: int, bias: NDArray[np.float32], input_scale: np.float32

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.low_rank.factor_pair import FactorPair, as_factor, inner_scale
-from compress.low_rank.ranks import break_even_rank
+from compress.ranks import break_even_rank
 from compress.statistics.moments import Moments
+from compress.weight_rows import to_rows
 from compress.weights.layer_state import LayerState
-from compress.weights.weight_rows import to_rows
 
 # Weight of the layer's own Gram matrix beside the covariance of its outputs.
 _UNSEEN_SHARE = 1e-3

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.low_rank.factor_pair import FactorPair
+from compress.weight_rows import inputs_per_group, taps_of
 from compress.weights.elimination import Elimination
 from compress.weights.mask_layer import mask_layer, takes_runs
 from compress.weights.round_layer import RoundedLayer
-from compress.weights.weight_rows import inputs_per_group, taps_of
 
 
 def masked_pair(pair: FactorPair, first: Elimination, second: Elimination, *, pattern: str, ratio: float) -> FactorPair:

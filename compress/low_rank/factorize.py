@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from compress.low_rank.channel_factors import decompose_channels, take_channels
 from compress.low_rank.factor_pair import FactorPair
-from compress.low_rank.ranks import Decomposition, rank_of
 from compress.low_rank.spatial_factors import decompose_space, has_spatial_factors, take_space
+from compress.ranks import Decomposition, rank_of
 from compress.weights.layer_state import LayerState
 
 Arrays = tuple[NDArray[np.float32], ...]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.low_rank.factor_pair import FactorPair, as_factor, inner_scale
-from compress.low_rank.ranks import break_even_rank
+from compress.ranks import break_even_rank
 from compress.statistics.moments import Moments
 from compress.weights.layer_state import LayerState
 

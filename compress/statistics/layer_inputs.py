@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from compress.graph import operand
 from compress.layers import Layer
-from compress.low_rank.ranks import FACTORIZED_SIDE_LIMIT, break_even_rank
+from compress.ranks import FACTORIZED_SIDE_LIMIT, break_even_rank
 from compress.statistics.moments import Moments, MomentSums
 from compress.statistics.responses import Responses
 from compress.statistics.windows import Window
-from compress.weights.weight_rows import inputs_per_group, row_length, taps_of
+from compress.weight_rows import inputs_per_group, row_length, taps_of
 
 SIDE_LIMIT = 3072
 """Longest row with second moments of its own: solving takes the cube of it, ten seconds on one core at 3072."""

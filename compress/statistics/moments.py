@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
-    """Moments of the inputs to a layer's rows (`compress.weights.weight_rows` says what a row is).
+    """Moments of the inputs to a layer's rows (`compress.weight_rows` says what a row is).
 
     Attributes:
         mean: E[x], shape (G, K).

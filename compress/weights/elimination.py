@@ -99,26 +99,6 @@ class Elimination:
         return total
 
 
-def output_errors(
-    rows: NDArray[np.floating], others: NDArray[np.floating], elimination: Elimination
-) -> NDArray[np.float64]:
-    """E[((w − ŵ)·x)²] of each row, shape (G, R): the mean squared error of the outputs when ŵ stands for w.
-
-    Args:
-        rows: The weights w, shape (G, R, K).
-        others: What they have become, as floats, shape (G, R, K).
-        elimination: `prepare`'s, of the rows' second moments.
-    """
-    elimination.check_rows(rows)
-    difference = rows.astype(np.float64) - others
-    # A power of two per row takes out its magnitude: squares then stay within float32.
-    unit = np.frexp(np.abs(difference).max(axis=2))[1]
-    errors = np.ldexp(difference, -unit[:, :, None]).astype(np.float32)
-    objective = np.maximum(elimination.objective(elimination.arrange(errors)), 0.0).astype(np.float64)
-    squared: NDArray[np.float64] = np.ldexp(objective, 2 * unit) * elimination.power[:, None]
-    return squared
-
-
 def multiply(matrices: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
     """(G, J, K) times (K, G, R), blocks apart: (J, G, R)."""
     product: NDArray[np.float32] = np.matmul(matrices, columns.transpose(1, 0, 2))

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.channels.refit import refit
 from compress.layers import Layer
 from compress.statistics.moments import Moments
 from compress.statistics.responses import Responses
-from compress.weights.weight_rows import from_rows, taps_of, to_rows
+from compress.weight_rows import from_rows, taps_of, to_rows
+from compress.weights.refit import refit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ class LayerState:
         return summed
 
     def keep_inputs(self, kept: NDArray[np.int64]) -> "LayerState":
-        """Without some input channels, the rest refitted (`compress.channels.refit`); not for grouped convolutions.
+        """Without some input channels, the rest refitted (`compress.weights.refit`); not for grouped convolutions.
 
         Args:
             kept: The channels that stay, sorted. None at all leaves the layer's mean answer as its bias.

@@ -5,10 +5,10 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.weight_rows import inputs_per_group, taps_of
 from compress.weights.elimination import Elimination
 from compress.weights.layer_state import LayerState
 from compress.weights.mask_weights import mask_compensated
-from compress.weights.weight_rows import inputs_per_group, taps_of
 
 RUN = 4
 """Inputs of which 2:4 keeps two."""

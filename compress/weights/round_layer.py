@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.channels.refit import response_error
 from compress.formats.weight_only import block_parameters
+from compress.weight_rows import from_rows, repeat_per_row, to_rows
 from compress.weights.elimination import Elimination, prepare
 from compress.weights.layer_state import LayerState
-from compress.weights.round_weights import round_compensated
+from compress.weights.refit import response_error
+from compress.weights.round_weights import channel_scales, round_compensated
 from compress.weights.weight_grid import WeightGrid
-from compress.weights.weight_rows import from_rows, repeat_per_row, to_rows
 
-_SMALLEST_SCALE = 1e-18
 # A share of a layer's answers far below what rounding its activations to 8 bits costs.
 _NEXT_TO_NOTHING = 1e-4
 
@@ -87,21 +86,13 @@ def round_layer(state: LayerState, grid: WeightGrid, elimination: Elimination) -
             kept=mask,
         )
         return _finished(state, grid, rounded, steps, zeros)
-    scale = _channel_scales(state, grid)
+    scale = channel_scales(to_rows(state.layer, state.weight), grid.limit).reshape(-1)
     for candidate in (np.full_like(scale, scale.max()), scale) if grid.one_scale else (scale,):
         steps = repeat_per_row(state.layer, candidate, by_channel=state.by_channel)[:, :, None]
         rounded = round_compensated(rows, elimination, steps, lowest=grid.lowest, highest=grid.highest, kept=mask)
         if candidate is scale or _lost_share(state, rounded * steps) <= _NEXT_TO_NOTHING:
             break
     return _finished(state, grid, rounded, steps, np.zeros((1, 1, 1), np.uint8), candidate)
-
-
-def _channel_scales(state: LayerState, grid: WeightGrid) -> NDArray[np.float32]:
-    """One scale per output channel, shape (out,), by its largest weight."""
-    outputs = state.layer.output_channels
-    largest = np.abs(to_rows(state.layer, state.weight)).reshape(outputs, -1).max(axis=1)
-    scale: NDArray[np.float32] = np.maximum(largest / grid.limit, _SMALLEST_SCALE).astype(np.float32)
-    return scale
 
 
 def _lost_share(state: LayerState, rounded: NDArray[np.float32]) -> float:

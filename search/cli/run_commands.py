@@ -63,8 +63,8 @@ def layers(
     from rich.table import Table
 
     from compress.channels.groups import find_channel_groups
-    from compress.low_rank.ranks import break_even_rank
     from compress.network import load_network
+    from compress.ranks import break_even_rank
     from search.cli.inputs import read_workload
 
     loaded = read_workload(workload, model=model, data=data, metric=metric)

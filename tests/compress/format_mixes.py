@@ -19,6 +19,7 @@ from compress.layers import Layer
 from compress.network import Network, serialize
 from compress.runtime import FAITHFUL_SESSION_ENTRIES, open_session
 from compress.statistics.calibration import Calibration
+from tests.compress.nearest import rounded_to_nearest
 
 
 def formats_for(layer: Layer) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ def extremes(calibration: Calibration) -> dict[str, Range]:
 
 def integer_weight(node: ir.Node, scheme: str = "u8s8") -> QuantizedWeight:
     """The weight of `node`, rounded to nearest."""
-    return SCHEMES[scheme].quantize_weight(constant(node.inputs[1]), output_axis(node))  # type: ignore[arg-type]
+    return rounded_to_nearest(SCHEMES[scheme], constant(node.inputs[1]), output_axis(node))  # type: ignore[arg-type]
 
 
 def block_weight(node: ir.Node, bits: int, block: int) -> BlockWeight:

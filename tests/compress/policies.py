@@ -7,12 +7,12 @@ import numpy as np
 
 from compress.channels.widths import sparsity_choices
 from compress.layers import Layer
-from compress.low_rank.ranks import rank_of
 from compress.network import Network
 from compress.policy import FORMATS, INT8, UNTOUCHED, LayerPolicy, Policy
+from compress.ranks import rank_of
 from compress.stitch import Compressor
+from compress.weight_rows import inputs_per_group
 from compress.weights.mask_layer import takes_runs
-from compress.weights.weight_rows import inputs_per_group
 from tests.compress.format_mixes import formats_for
 
 Choices = dict[str, LayerPolicy]

@@ -6,8 +6,8 @@ from compress.layers import Layer
 from compress.statistics.moments import MomentSums
 from compress.statistics.responses import Responses
 from compress.statistics.windows import Window
+from compress.weight_rows import to_rows
 from compress.weights.layer_state import LayerState
-from compress.weights.weight_rows import to_rows
 
 
 def layer_of(op_type: str, shape: tuple[int, ...], *, output_axis: int = 0, groups: int = 1) -> Layer:

@@ -19,6 +19,7 @@ from compress.policy import FORMATS
 from compress.runtime import FAITHFUL_SESSION_ENTRIES, open_session
 from tests.compress.conftest import Loaded
 from tests.compress.format_mixes import build, formats_for, open_and_read, random_formats, uniform_formats
+from tests.compress.nearest import rounded_to_nearest
 
 # Distances from FP32 with weights rounded to nearest; the networks are small, so their errors do not average out.
 _FURTHEST = {"fp16": 0.002, "int8-dynamic": 0.1, "int8-weights": 0.05, "int4-weights": 0.3}
@@ -127,7 +128,7 @@ def test_half_precision_beside_static_integers_needs_no_pairs_in_half(load: Call
 def test_passes_refuse_operators_that_they_do_not_understand(load: Callable[[str], Loaded]) -> None:
     model = load("pooled_into_gemm").network.model
     convolution = next(node for node in model.graph if node.op_type == "Conv")
-    weight = SCHEMES["u8s8"].quantize_weight(np.ones((1, 1), np.float32), 0)
+    weight = rounded_to_nearest(SCHEMES["u8s8"], np.ones((1, 1), np.float32), 0)
     with pytest.raises(PolicyError, match="no operator 'absent' to quantize dynamically"):
         DynamicQuantizeLayers(SCHEMES["u8s8"], {"absent": weight}).requires(model)
     with pytest.raises(PolicyError, match="expected one of Gemm, MatMul to quantize dynamically, got Conv"):

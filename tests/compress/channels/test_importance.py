@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.channels.importance import Consumer, removal_order
-from compress.channels.refit import refit
+from compress.weights.refit import refit
 from tests.compress.made_moments import correlated, exact_errors, random_rows
 
 

@@ -17,6 +17,7 @@ from compress.intake.normalize import normalize
 from compress.network import Network, load_network, serialize
 from compress.runtime import open_session
 from tests.compress.conftest import Loaded
+from tests.compress.nearest import rounded_to_nearest
 from tests.compress.zoo import ZOO
 from tests.compress.zoo.case import GraphBuilder, images, vectors
 
@@ -194,7 +195,7 @@ def _output_noise(network: Network, feeds: Mapping[str, NDArray[np.float32]]) ->
     scale, zero_point = scheme.activation_parameters((float(hidden.min()), float(hidden.max())))
     rounded = (np.clip(np.rint(hidden / scale) + int(zero_point), 0, 255) - int(zero_point)) * scale
     weight = constant(network.model.graph.initializers[network.layers[1].weight_name])
-    integers, weight_scale = scheme.quantize_weight(weight, 0)
+    integers, weight_scale = rounded_to_nearest(scheme, weight, 0)
     error = rounded @ (integers * weight_scale[:, None]).T - hidden @ weight.T
     return float(np.square(error).mean())
 

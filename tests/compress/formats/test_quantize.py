@@ -11,6 +11,7 @@ from compress.errors import PolicyError
 from compress.formats.quantize import QuantizeLayers
 from compress.formats.scheme import SCHEMES
 from tests.compress.conftest import Loaded
+from tests.compress.nearest import rounded_to_nearest
 from tests.compress.policies import mixed
 
 
@@ -99,7 +100,7 @@ def test_a_tensor_that_came_quantized_is_not_quantized_again(load: Callable[[str
 def test_tensors_without_a_range_are_refused(load: Callable[[str], Loaded]) -> None:
     loaded = load("plain_convolutions")
     layer = loaded.network.layers[0]
-    weight = SCHEMES["u8s8"].quantize_weight(np.ones(layer.weight_shape, np.float32), 0)
+    weight = rounded_to_nearest(SCHEMES["u8s8"], np.ones(layer.weight_shape, np.float32), 0)
     edit = QuantizeLayers(SCHEMES["u8s8"], {layer.node_name: weight}, {})
     with pytest.raises(PolicyError, match="tensor 'image' was not calibrated"):
         edit.call(loaded.network.model.clone())

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress.formats.scheme import SCHEMES
+from tests.compress.nearest import rounded_to_nearest
 
 _VALUES = st.floats(-1e6, 1e6, width=32)
 
@@ -48,7 +49,7 @@ def test_weights_round_to_nearest_per_channel(name: str, axis: int) -> None:
     weight = np.random.default_rng(0).normal(0, 1, (6, 5)).astype(np.float32)
     np.moveaxis(weight, axis, 0)[2] = 0
     before = weight.copy()
-    integers, scale = SCHEMES[name].quantize_weight(weight, axis)
+    integers, scale = rounded_to_nearest(SCHEMES[name], weight, axis)
     np.testing.assert_array_equal(weight, before)
     assert scale.shape == (weight.shape[axis],)
     assert np.abs(integers.astype(int)).max() == SCHEMES[name].weight_limit
@@ -61,7 +62,7 @@ def test_a_bias_beyond_32_bits_makes_room_for_itself() -> None:
     scheme = SCHEMES["u8s8"]
     weight = np.array([[1.0, -0.5], [1e-12, -1e-12], [0.0, 0.0], [0.25, 0.5]], np.float32)
     bias = np.array([0.5, 3.0, -7.0, 0.0], np.float32)
-    plain = scheme.quantize_weight(weight, 0)
+    plain = rounded_to_nearest(scheme, weight, 0)
     integers, scale = scheme.make_room_for_bias(plain, 0, bias, np.float32(0.02))
     np.testing.assert_array_equal(integers[[0, 3]], plain[0][[0, 3]])
     rounded, bias_scale = scheme.quantize_bias(bias, np.float32(0.02), scale)

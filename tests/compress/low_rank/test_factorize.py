@@ -14,11 +14,11 @@ from compress.layers import Layer
 from compress.low_rank.factor_pair import FactorPair
 from compress.low_rank.factorize import better_decomposition, decompose, take_rank
 from compress.low_rank.factorize_layers import FactorizeLayers, Split
-from compress.low_rank.ranks import Decomposition, break_even_rank
 from compress.network import serialize
+from compress.ranks import Decomposition, break_even_rank
 from compress.runtime import open_session
+from compress.weight_rows import to_rows
 from compress.weights.layer_state import LayerState
-from compress.weights.weight_rows import to_rows
 from tests.compress.conftest import Loaded
 from tests.compress.states import convolution_state, correlated_images, matrix_state, mean_answer
 

@@ -14,7 +14,7 @@ from compress.layers import Layer
 from compress.network import load_network, serialize
 from compress.runtime import open_session
 from compress.statistics.calibration import Calibration, calibrate
-from compress.weights.weight_rows import to_rows
+from compress.weight_rows import to_rows
 from tests.compress.conftest import Loaded
 from tests.compress.zoo import ZOO, write
 from tests.compress.zoo.case import images, vectors

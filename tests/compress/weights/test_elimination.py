@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.weights.elimination import Elimination, output_errors, prepare
+from compress.weights.elimination import Elimination, prepare
 from tests.compress.made_moments import correlated, random_rows
 
 _SEEDS = st.integers(0, 2**32 - 1)
@@ -66,16 +66,6 @@ def test_moments_of_one_sample_have_factors(damping: float) -> None:
     elimination = prepare(np.einsum("gi,gj->gij", sample, sample), damping)
     assert np.isfinite(elimination.coupling).all()
     assert (elimination.cost > 0.0).all()
-
-
-def test_output_errors_are_those_of_the_data() -> None:
-    rng = np.random.default_rng(2)
-    samples = rng.normal(size=(3, 50, 7)).astype(np.float32)
-    rows, others = random_rows(rng, 3, 4, 7), random_rows(rng, 3, 4, 7)
-    second = np.einsum("gni,gnj->gij", samples, samples) / 50
-    wanted = np.square(np.einsum("grk,gnk->grn", rows - others, samples)).mean(axis=2)
-    np.testing.assert_allclose(output_errors(rows, others, prepare(second)), wanted, rtol=1e-4)
-    np.testing.assert_array_equal(output_errors(rows, rows, prepare(second)), 0.0)
 
 
 @given(seed=_SEEDS)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from compress.weights.elimination import prepare
 from compress.weights.mask_weights import mask_compensated
-from compress.weights.round_weights import round_compensated
-from compress.weights.weight_scales import channel_scales
+from compress.weights.round_weights import channel_scales, round_compensated
 from tests.compress.made_moments import correlated, exact_errors, random_rows
 
 _SEEDS = st.integers(0, 2**32 - 1)

@@ -6,11 +6,12 @@ import pytest
 from compress.finished_layer import FinishedLayer
 from compress.formats.scheme import SCHEMES
 from compress.policy import FORMATS
+from compress.weight_rows import to_rows
 from compress.weights.layer_state import LayerState
 from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.weights.weight_grid import WeightGrid, grid_of
-from compress.weights.weight_rows import to_rows
 from tests.compress.made_moments import exact_errors
+from tests.compress.nearest import rounded_to_nearest
 from tests.compress.states import convolution_state, correlated_images, matrix_state, mean_answer
 
 
@@ -105,7 +106,7 @@ def test_without_moments_weights_go_to_the_nearest_integer() -> None:
 
     state = replace(_STATES["conv"], moments=None)
     rounded = round_layer(state, _grid("int8"), elimination_of(state))
-    nearest, _ = SCHEMES["u8s8"].quantize_weight(state.weight, 0)
+    nearest, _ = rounded_to_nearest(SCHEMES["u8s8"], state.weight, 0)
     np.testing.assert_array_equal(rounded.integers, nearest)
     np.testing.assert_array_equal(rounded.bias, state.bias)
 

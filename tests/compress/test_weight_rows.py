@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compress.layers import Layer
-from compress.weights.weight_rows import from_rows, inputs_per_group, repeat_per_row, row_length, taps_of, to_rows
+from compress.weight_rows import from_rows, inputs_per_group, repeat_per_row, row_length, taps_of, to_rows
 from tests.compress.states import layer_of
 
 

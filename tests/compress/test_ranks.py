@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.low_rank.ranks import FACTORIZED_SIDE_LIMIT, Decomposition, break_even_rank, rank_of
+from compress.ranks import FACTORIZED_SIDE_LIMIT, Decomposition, break_even_rank, rank_of
 from tests.compress.states import layer_of
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from compress.layers import Layer
-from compress.weights.weight_rows import taps_of
+from compress.weight_rows import taps_of
 
 Decomposition = Literal["channel", "spatial"]
 

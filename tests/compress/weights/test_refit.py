@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.channels.refit import refit, response_error
+from compress.weights.refit import refit, response_error
 from tests.compress.made_moments import correlated, exact_errors, random_rows
 
 
