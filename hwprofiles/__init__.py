@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from hwprofiles.catalog import list_profiles, load_profile
-from hwprofiles.detect import Machine, detect_machine, int8_scheme
+from hwprofiles.detect import Machine, detect_machine, int8_scheme, machine_of
+from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError
-from hwprofiles.profile import Engine, Formats, HardwareProfile, Reach, Sparsity
+from hwprofiles.profile import Formats, HardwareProfile, Sparsity
+from hwprofiles.reach import EmulatedReach, LocalReach, SshReach
 
 __all__ = [
+    "EmulatedReach",
     "Engine",
     "Formats",
     "HardwareProfile",
+    "LocalReach",
     "Machine",
     "ProfileError",
-    "Reach",
     "Sparsity",
+    "SshReach",
     "detect_machine",
     "int8_scheme",
     "list_profiles",
     "load_profile",
+    "machine_of",
 ]

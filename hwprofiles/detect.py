@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _X86 = frozenset({"x86_64", "amd64", "i686", "i386"})
 _ARM = frozenset({"aarch64", "arm64", "armv8l"})
@@ -26,7 +27,8 @@ class Machine:
     """What decides how fast a network runs here.
 
     ``flags`` holds only the instruction sets that matter to compressed networks, sorted, in Linux's spelling.
-    ``physical_cores`` and ``logical_cores`` are those this process may use.
+    ``physical_cores`` and ``logical_cores`` are those this process may use. ``accelerator`` is the GPU with its driver,
+    where the network runs on one.
     """
 
     cpu: str
@@ -37,11 +39,13 @@ class Machine:
     memory_bytes: int
     os: str
     python: str
+    accelerator: str | None = None
 
     @property
     def hardware_id(self) -> str:
-        """Twelve hexadecimal digits of processor, architecture, flags and cores; measurements are kept under it."""
+        """Twelve hexadecimal digits of what decides how fast it is; measurements are kept under it."""
         parts = [self.cpu, self.architecture, ",".join(self.flags), str(self.physical_cores), str(self.logical_cores)]
+        parts += [] if self.accelerator is None else [self.accelerator]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -61,6 +65,23 @@ def detect_machine() -> Machine:
         memory_bytes=psutil.virtual_memory().total,
         os=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
+    )
+
+
+def machine_of(facts: Mapping[str, Any]) -> Machine:
+    """The machine that a worker described by its ``machine`` operation, wherever it runs."""
+    architecture = str(facts["architecture"])
+    cpu, flags = parse_cpuinfo(str(facts["cpuinfo"]))
+    return Machine(
+        cpu=facts.get("board") or cpu or architecture,
+        architecture=architecture,
+        flags=_relevant(flags, architecture),
+        physical_cores=min(int(facts["physical_cores"]), int(facts["logical_cores"])),
+        logical_cores=int(facts["logical_cores"]),
+        memory_bytes=int(facts["memory_bytes"] or 0),
+        os=str(facts["os"]),
+        python=str(facts["python"]),
+        accelerator=facts.get("accelerator"),
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError, first_problem
+from hwprofiles.part import Part
+from hwprofiles.reach import LocalReach, Reach, SshReach
 
 FORMAT_VERSION = 1
 
@@ -17,47 +20,11 @@ NumberFormat = Literal["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "
 WeightBlockSize = Literal[16, 32, 64, 128, 256]
 WeightOnlyCompute = Literal["float", "int8"]
 SparsityPattern = Literal["channels", "2:4", "unstructured"]
-Core = Annotated[int, Field(ge=0)]
 
 _BY_BITS: Mapping[int, NumberFormat] = MappingProxyType({32: "fp32", 16: "fp16", 8: "int8", 4: "int4-weights"})
 
 
-class _Part(BaseModel):
-    """A frozen piece of a profile that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Reach(_Part):
-    """How the worker is started on the target. ``local`` is this machine."""
-
-    transport: Literal["local"] = "local"
-
-
-class Engine(_Part):
-    """The runtime that is timed, and the settings that its users will run it with.
-
-    ``affinity`` pins the worker to these logical cores; None leaves it to the operating system. ``spinning`` lets
-    idle runtime threads burn their core while they wait, which is ONNX Runtime's own default.
-    """
-
-    name: Literal["onnxruntime"] = "onnxruntime"
-    provider: Annotated[str, Field(min_length=1)] = "CPUExecutionProvider"
-    threads: Annotated[int, Field(ge=1)] = 1
-    affinity: tuple[Core, ...] | None = None
-    spinning: bool = True
-    batch_size: Annotated[int, Field(ge=1)] = 1
-
-    @field_validator("affinity")
-    @classmethod
-    def _cores_are_distinct(cls, affinity: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if affinity is not None and (not affinity or len(set(affinity)) != len(affinity)):
-            msg = "list distinct logical cores, or leave affinity out"
-            raise ValueError(msg)
-        return affinity
-
-
-class Formats(_Part):
+class Formats(Part):
     """The number formats that are worth searching on the target.
 
     ``offered`` lists them by name, FP32 always among them. ``int8`` takes the ranges of activations from calibration,
@@ -108,7 +75,7 @@ class Formats(_Part):
         return tuple(sorted({bits.get(name, 8) for name in self.offered}, reverse=True))
 
 
-class Sparsity(_Part):
+class Sparsity(Part):
     """The zeros that pay: ``patterns``, and the multiple that channel counts should keep.
 
     ``channels`` are taken out of the graph, which pays everywhere; ``2:4`` and ``unstructured`` zeros pay where
@@ -127,7 +94,7 @@ class Sparsity(_Part):
         return patterns
 
 
-class HardwareProfile(_Part):
+class HardwareProfile(Part):
     """One target device.
 
     ``probed`` says that the formats were measured on the device, not taken from documents (``sources``).
@@ -139,7 +106,7 @@ class HardwareProfile(_Part):
     summary: Annotated[str, Field(min_length=1)]
     sources: tuple[str, ...] = ()
     probed: bool = False
-    reach: Reach = Reach()
+    reach: Reach = LocalReach()
     engine: Engine = Engine()
     formats: Formats = Formats()
     sparsity: Sparsity
@@ -167,6 +134,17 @@ class HardwareProfile(_Part):
             msg = f"profile '{self.name}', engine override {first_problem(error, Engine)}"
             raise ProfileError(msg) from error
         return self.model_copy(update={"engine": engine})
+
+    def with_host(self, destination: str) -> Self:
+        """The same target at ``[USER@]HOST[:PORT]``.
+
+        Raises:
+            ProfileError: the destination is malformed, or the target is not reached over SSH.
+        """
+        if not isinstance(self.reach, SshReach):
+            msg = f"profile '{self.name}' is reached by transport = '{self.reach.transport}'; --host goes with 'ssh'"
+            raise ProfileError(msg)
+        return self.model_copy(update={"reach": self.reach.at(destination)})
 
     def with_int8_scheme(self, scheme: Literal["u8s8", "u8s7", "s8s8", "symmetric", "none"]) -> Self:
         """The same target with its 8-bit scheme decided; ``none`` takes out the formats that compute in integers."""

@@ -9,6 +9,7 @@ from latency.errors import MeasurementError, MeasurementFormatError, OperationEr
 from latency.measure import Cost, Meter
 from latency.measurement import Measurement, MeasurementKey
 from latency.samples import ProcessSamples, Samples
+from latency.target import Target
 
 __all__ = [
     "CONFIRM",
@@ -25,6 +26,7 @@ __all__ = [
     "OperationError",
     "ProcessSamples",
     "Samples",
+    "Target",
     "TargetError",
     "WorkerError",
     "combine",

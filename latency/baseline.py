@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hwprofiles import HardwareProfile
+    from hwprofiles import Engine, HardwareProfile
     from latency.transports import Transport
 
 
@@ -47,25 +47,19 @@ class Baseline:
         self._entries = dict(session_entries)
 
     def preparation(self, transport: Transport) -> list[Request]:
-        """What makes a started worker ready: it names its runtime, takes the inputs and loads the baseline."""
-        inputs_path = transport.put(_npz(self._feeds), "inputs.npz")
+        """What makes a started worker ready: it names its runtime and machine, takes the inputs, loads the baseline."""
+        inputs_path = transport.put(npz(self._feeds), "inputs.npz")
         model_path = transport.put(self._model, "baseline.onnx")
         return [
             Request(op="hello", fields={"engine": self._engine.name}),
+            Request(op="machine", fields={"engine": self._engine.name, "device": self._engine.device}),
             Request(op="inputs", fields={"path": inputs_path, "names": list(self._feeds)}),
             Request(op="load", fields={"slot": BASELINE, **self.load_fields(model_path, self._entries)}),
         ]
 
     def load_fields(self, path: str, session_entries: Mapping[str, str]) -> dict[str, Any]:
         """The fields of a ``load`` request, but for the slot: any model under the profile's engine settings."""
-        settings = {
-            "provider": self._engine.provider,
-            "threads": self._engine.threads,
-            "spinning": self._engine.spinning,
-            "affinity": self._engine.affinity,
-            "session_entries": dict(session_entries),
-        }
-        return {"engine": self._engine.name, "path": path, "settings": settings}
+        return load_fields(self._engine, path, session_entries)
 
     def key(
         self, model: bytes, session_entries: Mapping[str, str], *, hardware_id: str, runtime: str
@@ -85,10 +79,39 @@ class Baseline:
             input_shapes=tuple(shapes),
             session_entries=tuple(sorted(session_entries.items())),
             baseline_session_entries=tuple(sorted(self._entries.items())),
+            engine=self._engine.name,
+            device=self._engine.device,
+            options=self._engine.options,
         )
 
 
-def _npz(feeds: Mapping[str, NDArray[Any]]) -> bytes:
+def load_fields(
+    engine: Engine, path: str, session_entries: Mapping[str, str], *, folder: str | None = None
+) -> dict[str, Any]:
+    """The fields of a ``load`` request, but for the slot.
+
+    Args:
+        engine: the runtime and its settings.
+        path: the model on the target.
+        session_entries: session entries that the model needs.
+        folder: on the target, for what builders keep there (their timing cache); None keeps nothing.
+    """
+    settings = {
+        "provider": engine.provider,
+        "threads": engine.threads,
+        "spinning": engine.spinning,
+        "affinity": engine.affinity,
+        "device": engine.device,
+        "options": dict(engine.options),
+        "session_entries": dict(session_entries),
+        "timing_cache": None if folder is None else f"{folder}/timing.cache",
+        "built": f"{path}.engine",
+    }
+    return {"engine": engine.name, "path": path, "settings": settings}
+
+
+def npz(feeds: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as an npz file, ``arr_0`` ... in the mapping's order, as workers read them."""
     import numpy as np
 
     buffer = io.BytesIO()

@@ -76,7 +76,8 @@ def judge(
     """
     crowding = look_for_others(processes, best_baseline_ms)
     crowded = _is_crowded(crowding, threads)
-    clock: Clock = "cpu" if crowded and threads == 1 else "wall"
+    cpu_known = threads == 1 and all(process.candidate.cpu_ms is not None for process in processes)
+    clock: Clock = "cpu" if crowded and cpu_known else "wall"
     estimate = ratio_on(processes, clock, priors[clock])
     grade, reason, remedy = _grade(crowding, estimate, crowded=crowded, processes=len(processes), threads=threads)
     return Verdict(grade=grade, reason=reason, remedy=remedy, clock=clock, estimate=estimate, crowded=crowded)

@@ -16,6 +16,8 @@ from latency.measurement import Measurement
 from latency.ring import WorkerRing
 from latency.rounds import Rounds
 from latency.statistics import SpreadPool
+from latency.target import machine_behind
+from latency.transports import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hwprofiles import HardwareProfile
+    from hwprofiles import HardwareProfile, Machine
     from latency.cache import MeasurementLog
     from latency.grading import Verdict
     from latency.measurement import MeasurementKey
@@ -63,7 +65,7 @@ class Meter:
         effort: how exact, unless ``measure`` says otherwise.
         log: where every measurement goes, and where equal ones are found again.
         transport: how workers are started; None for what the profile names.
-        hardware_id: the target's identity; None for this machine's.
+        machine: what the target is; None asks its workers.
         workers: how many processes see each candidate in a round.
         patience_s: how long a worker may take beyond the time it was given before it counts as hung.
         clock: seconds from any origin.
@@ -83,7 +85,7 @@ class Meter:
         effort: Effort = SEARCH,
         log: MeasurementLog | None = None,
         transport: Transport | None = None,
-        hardware_id: str | None = None,
+        machine: Machine | None = None,
         workers: int = 4,
         patience_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
@@ -98,7 +100,7 @@ class Meter:
         self._effort = effort
         self._log = log
         self._transport = transport
-        self._hardware_id = hardware_id
+        self._machine = machine
         self._size = workers
         self._patience_s = patience_s
         self._clock = clock
@@ -111,12 +113,10 @@ class Meter:
     def __enter__(self) -> Self:
         start = self._clock()
         with ExitStack() as stack:
-            transport = stack.enter_context(self._transport or _local_transport())
+            transport = stack.enter_context(self._transport or open_transport(self._profile.reach))
             preparation = self._baseline.preparation(transport)
             try:
                 ring = self._start_ring(transport, preparation)
-                if self._hardware_id is None:
-                    self._hardware_id = _hardware_id()
                 _import_statistics()
                 ring.make_ready()
             except (WorkerError, OperationError) as error:
@@ -132,7 +132,7 @@ class Meter:
             preparation,
             size=self._size,
             timeout_s=max(self._patience_s, _START_S),
-            on_answer=self._note_runtime,
+            on_answer=self._note_answer,
         )
 
     def __exit__(
@@ -146,6 +146,13 @@ class Meter:
     def runtime(self) -> str:
         """The target's runtime and version, once the meter is open."""
         return self._runtime
+
+    @property
+    def machine(self) -> Machine:
+        """What the target is, once the meter is open."""
+        if self._machine is None:
+            raise RuntimeError("the meter is not open; use it in a with statement")
+        return self._machine
 
     def measure(
         self,
@@ -171,7 +178,7 @@ class Meter:
         start = self._clock()
         entries = dict(session_entries or {})
         self._opened()
-        key = self._baseline.key(model, entries, hardware_id=str(self._hardware_id), runtime=self._runtime)
+        key = self._baseline.key(model, entries, hardware_id=self.machine.hardware_id, runtime=self._runtime)
         found = None if fresh or self._log is None else self._log.find(key)
         if found is not None:
             self.cost.served += 1
@@ -250,20 +257,11 @@ class Meter:
             raise RuntimeError("the meter is not open; use it in a with statement")
         return self._open
 
-    def _note_runtime(self, hello: Mapping[str, object]) -> None:
-        self._runtime = str(hello["runtime"])
-
-
-def _local_transport() -> Transport:
-    from latency.transports.local import LocalTransport
-
-    return LocalTransport()
-
-
-def _hardware_id() -> str:
-    from hwprofiles import detect_machine
-
-    return detect_machine().hardware_id
+    def _note_answer(self, op: str, answer: Mapping[str, object]) -> None:
+        if op == "hello":
+            self._runtime = str(answer["runtime"])
+        elif op == "machine" and self._machine is None:
+            self._machine = machine_behind(self._profile.reach, answer)
 
 
 def _import_statistics() -> None:

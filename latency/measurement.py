@@ -13,11 +13,13 @@ from latency.samples import Clock, ProcessSamples
 from latency.statistics import MINIMUM_SAMPLES, SpreadPrior, percentile_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from latency.statistics import RatioEstimate
 
 FORMAT_VERSION = 1
+
+_PAIRS = ("session_entries", "baseline_session_entries", "options")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +42,16 @@ class MeasurementKey:
     input_shapes: tuple[tuple[str, str, tuple[int, ...]], ...]
     session_entries: tuple[tuple[str, str], ...]
     baseline_session_entries: tuple[tuple[str, str], ...]
+    engine: str = "onnxruntime"
+    device: int = 0
+    options: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """From JSON values."""
         affinity = values["affinity"]
         shapes = tuple((name, kind, tuple(shape)) for name, kind, shape in values["input_shapes"])
-        entries = {key: _pairs(values[key]) for key in ("session_entries", "baseline_session_entries")}
+        entries = {key: _pairs(values.get(key, ())) for key in _PAIRS}
         tuples = {"affinity": None if affinity is None else tuple(affinity), "input_shapes": shapes, **entries}
         return cls(**{**values, **tuples})
 
@@ -219,7 +224,7 @@ def read_values(text: str) -> dict[str, Any]:
     return dict(values)
 
 
-def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
+def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, value in values)
 
 

@@ -44,7 +44,7 @@ class WorkerRing:
         preparation: the requests that make a started worker ready.
         size: how many workers.
         timeout_s: how long one request of the preparation may take.
-        on_answer: gets each answer to the preparation's first request.
+        on_answer: gets each answer to the preparation, with its request's operation.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WorkerRing:
         *,
         size: int,
         timeout_s: float,
-        on_answer: Callable[[dict[str, object]], None],
+        on_answer: Callable[[str, dict[str, object]], None],
     ) -> None:
         self._transport = transport
         self._preparation = tuple(preparation)
@@ -127,6 +127,6 @@ class WorkerRing:
             worker.connection.post(request.op, **request.fields)
 
     def _collect(self, worker: Worker) -> None:
-        answers = [worker.connection.collect(self._timeout_s) for _ in self._preparation]
-        self._on_answer(answers[0])
+        for request in self._preparation:
+            self._on_answer(request.op, worker.connection.collect(self._timeout_s))
         worker.ready = True

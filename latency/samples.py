@@ -18,16 +18,18 @@ _TICKS_PER_MS = 1_000_000 // _NS_PER_TICK
 class Samples:
     """Consecutive inferences of one model in one process.
 
-    ``wall_ms`` is elapsed time, ``cpu_ms`` the calling thread's processor time, ``switches`` how often the system
-    took the processor away meanwhile (None where it does not tell). All have one entry for each inference.
+    ``wall_ms`` is elapsed time, on a GPU that between two events of its stream; ``cpu_ms`` the calling thread's
+    processor time (None where that says nothing of the inference, as on a GPU), ``switches`` how often the system took
+    the processor away meanwhile (None where it does not tell). All have one entry for each inference.
     """
 
     wall_ms: tuple[float, ...]
-    cpu_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...] | None
     switches: tuple[int, ...] | None
 
     def __post_init__(self) -> None:
-        lengths = {len(self.wall_ms), len(self.cpu_ms), len(self.wall_ms if self.switches is None else self.switches)}
+        others = (each for each in (self.cpu_ms, self.switches) if each is not None)
+        lengths = {len(self.wall_ms), *map(len, others)}
         if len(lengths) != 1 or not self.wall_ms:
             msg = f"wall, cpu and switches must have one entry for each inference, got lengths {sorted(lengths)}"
             raise ValueError(msg)
@@ -38,25 +40,34 @@ class Samples:
         walls, cpus, switches = zip(*rows, strict=True)
         return cls(
             wall_ms=_milliseconds(_ticks_of_ns(walls)),
-            cpu_ms=_milliseconds(_ticks_of_ns(cpus)),
+            cpu_ms=None if None in cpus else _milliseconds(_ticks_of_ns(cpus)),
             switches=None if None in switches else tuple(switches),
         )
 
     def milliseconds(self, clock: Clock) -> tuple[float, ...]:
-        """The samples on one of the two clocks."""
-        return self.wall_ms if clock == "wall" else self.cpu_ms
+        """The samples on one of the two clocks.
+
+        Raises:
+            ValueError: processor time was not taken.
+        """
+        if clock == "wall":
+            return self.wall_ms
+        if self.cpu_ms is None:
+            raise ValueError("these samples have no processor time; use the wall clock")
+        return self.cpu_ms
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: times in whole units of 10 ns."""
-        return {"wall": _ticks(self.wall_ms), "cpu": _ticks(self.cpu_ms), "switches": self.switches}
+        cpu = None if self.cpu_ms is None else _ticks(self.cpu_ms)
+        return {"wall": _ticks(self.wall_ms), "cpu": cpu, "switches": self.switches}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of ``to_dict``."""
-        switches = values["switches"]
+        switches, cpu = values["switches"], values["cpu"]
         return cls(
             wall_ms=_milliseconds(values["wall"]),
-            cpu_ms=_milliseconds(values["cpu"]),
+            cpu_ms=None if cpu is None else _milliseconds(cpu),
             switches=None if switches is None else tuple(switches),
         )
 

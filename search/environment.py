@@ -12,7 +12,7 @@ from search.run_folder import RunFolder
 FORMAT_VERSION = 1
 
 # What the hardware id is made of.
-_DECISIVE = ("cpu", "architecture", "flags", "physical_cores", "logical_cores")
+_DECISIVE = ("cpu", "architecture", "flags", "physical_cores", "logical_cores", "accelerator")
 
 
 def read_environment(folder: RunFolder) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machi
     threads = profile.engine.threads
     document = {
         "format_version": FORMAT_VERSION,
-        "device": f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}",
+        "device": machine.accelerator or f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}",
         "runtime": f"{runtime}, {profile.engine.provider}",
         "hardware_id": machine.hardware_id,
         "machine": json.loads(json.dumps(asdict(machine))),

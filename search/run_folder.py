@@ -188,7 +188,7 @@ class RunFolder:
     def _require_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         for section, key in _IDENTITY:
             old, new = found.get(section, {}), wanted[section]
-            if old.get(key) != new[key]:
+            if _as_today(section, old.get(key)) != new[key]:
                 was, now = old.get("name", old.get(key)), new.get("name", new[key])
                 changed = f"was {was!r}, is {now!r}" if was != now else f"{was!r} has changed since"
                 raise RunFolderError(
@@ -245,6 +245,20 @@ class RunFolder:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+
+
+def _as_today(section: str, value: Any) -> Any:
+    """A stored value as this version would write it: a profile gets the keys that are new since."""
+    if section != "target":
+        return value
+    from pydantic import ValidationError
+
+    from hwprofiles import HardwareProfile
+
+    try:
+        return HardwareProfile.model_validate(value).model_dump(mode="json", exclude_none=True)
+    except ValidationError:
+        return value
 
 
 def _sessions(config: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ class Session:
         log = MeasurementLog(self.folder.measurements_path)
         with Meter(self.profile, network, feeds, log=log) as meter:
             self.stages.add("worker start", meter.cost.overhead_s)
-            keep_environment(self.folder, self.profile, detect_machine(), meter.runtime)
+            keep_environment(self.folder, self.profile, meter.machine, meter.runtime)
             self._begin_session(budget)
 
             def evaluator_on(samples: Samples) -> Evaluator:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from hwprofiles import EmulatedReach, LocalReach, SshReach
+
 
 class Connection(Protocol):
     """One running worker. After a WorkerError it can only be closed."""
@@ -75,3 +77,22 @@ class Transport(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def open_transport(reach: LocalReach | SshReach | EmulatedReach) -> Transport:
+    """The transport that a profile's ``reach`` names, ready to be entered.
+
+    Raises:
+        TargetError: what it needs is not installed here.
+    """
+    if reach.transport == "ssh":
+        from latency.transports.ssh import SshTransport
+
+        return SshTransport(reach)
+    if reach.transport == "emulated":
+        from latency.transports.emulated import EmulatedTransport
+
+        return EmulatedTransport(reach)
+    from latency.transports.local import LocalTransport
+
+    return LocalTransport()

@@ -26,10 +26,20 @@ class Engine(Protocol):
         """The runtime and its version, such as ``onnxruntime 1.32.0``; importing the runtime happens here."""
         ...
 
+    @classmethod
+    def accelerator(cls, device: int) -> str | None:
+        """The name, and the driver's version, of the GPU ``device`` that it would run on; None on a processor.
+
+        Raises:
+            EngineError: there is none.
+        """
+        ...
+
     def load(self, model_bytes: bytes, settings: Mapping[str, Any]) -> None:
         """Makes the model ready to run.
 
-        Settings are ``provider``, ``threads``, ``spinning`` and ``session_entries``.
+        Settings are ``provider``, ``threads``, ``spinning``, ``session_entries``, ``device`` (a GPU's number),
+        ``options`` (the provider's own) and ``timing_cache`` (a file that builders read and write, or None).
 
         Raises:
             EngineError: the model or the settings are refused, or another provider than asked for would run it.
@@ -48,7 +58,7 @@ class Engine(Protocol):
         """Runs ``count`` inferences on the bound inputs.
 
         Returns one ``[wall_ns, thread_cpu_ns, involuntary context switches]`` for each; None where the system
-        does not tell.
+        does not tell, or where it says nothing of the inference: processor time of what runs on a GPU.
         """
         ...
 
@@ -57,7 +67,28 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What really runs: provider, inputs, outputs."""
+        """What really runs: runtime, provider, inputs and outputs.
+
+        For a GPU also ``transfers_ms``: of the bound inputs to it and of the outputs back, which ``time`` leaves out.
+        """
+        ...
+
+    def layers(self, count: int) -> list[dict[str, Any]]:
+        """Time and kernel of each layer over ``count`` inferences on the bound inputs, in the order they run.
+
+        Rows have ``name``, ``operator``, ``kernel`` (what really runs it), ``median_ns`` of one inference and
+        ``calls`` in an inference.
+
+        Raises:
+            EngineError: no inputs are bound.
+        """
+        ...
+
+    def artifact(self) -> tuple[bytes, dict[str, Any]] | None:
+        """What the runtime built of the model, if that is what runs (a TensorRT engine), and what it is for.
+
+        Facts are ``kind``, ``runtime`` and ``accelerator``. None where the model's own bytes are what runs.
+        """
         ...
 
     def close(self) -> None:

@@ -42,6 +42,11 @@ class OnnxRuntimeEngine:
             raise EngineError(msg, kind="runtime_missing") from error
         return f"onnxruntime {onnxruntime.__version__}"
 
+    @classmethod
+    def accelerator(cls, device: int) -> str | None:
+        """None: it runs on the processor."""
+        return None
+
     def load(self, model_bytes: bytes, settings: Mapping[str, Any]) -> None:
         """Makes a session that runs on the provider asked for, never silently on another.
 
@@ -98,6 +103,14 @@ class OnnxRuntimeEngine:
             "inputs": {entry.name: [entry.type, entry.shape] for entry in session.get_inputs()},
             "outputs": {entry.name: [entry.type, entry.shape] for entry in session.get_outputs()},
         }
+
+    def layers(self, count: int) -> list[dict[str, Any]]:
+        """Not yet."""
+        raise EngineError("layers", kind="unsupported")
+
+    def artifact(self) -> tuple[bytes, dict[str, Any]] | None:
+        """None: the model's own bytes are what runs."""
+        return None
 
     def close(self) -> None:
         """Frees the session."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency.worker.engine import EngineError
+from latency.worker.machine import machine_facts, machine_state
 from latency.worker.schedule import interleave, warm_up
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ class Operations:
         self._inputs: dict[str, np.ndarray] = {}
         self._by_name: dict[str, Callable[..., dict[str, Any]]] = {
             "hello": self.hello,
+            "machine": self.machine,
+            "state": self.state,
             "inputs": self.inputs,
             "load": self.load,
             "warm_up": self.warm_up,
             "time_interleaved": self.time_interleaved,
             "infer": self.infer,
             "describe": self.describe,
+            "layers": self.layers,
+            "artifact": self.artifact,
             "unload": self.unload,
         }
 
@@ -61,6 +66,14 @@ class Operations:
             "python": platform.python_version(),
             "runtime": self._engine_class(engine).version(),  # type: ignore[attr-defined]
         }
+
+    def machine(self, engine: str, device: int) -> dict[str, Any]:
+        """What the target is, with the accelerator that ``engine`` would use, or None."""
+        return {**machine_facts(), "accelerator": self._engine_class(engine).accelerator(device)}  # type: ignore[attr-defined]
+
+    def state(self) -> dict[str, Any]:
+        """Free memory, temperatures, clocks: what changes from minute to minute."""
+        return machine_state()
 
     def inputs(self, path: str, names: list[str]) -> dict[str, Any]:
         """Reads the arrays that models are timed with: an npz file with ``arr_0`` ... in the order of ``names``."""
@@ -92,13 +105,20 @@ class Operations:
         first, second = slots
         return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s)
 
-    def infer(self, slot: str, path: str, names: list[str], outputs_path: str) -> dict[str, Any]:
-        """One inference on arrays of an npz file; writes the outputs to another and returns their names."""
+    def infer(
+        self, slot: str, path: str, names: list[str], outputs_path: str, batch: int | None = None
+    ) -> dict[str, Any]:
+        """Runs the samples of an npz file; writes the outputs to another and returns their names.
+
+        ``batch`` samples go into one inference; None takes all at once. A last batch that is not full repeats its
+        last sample, since some engines are built for one batch size; these outputs are cut off.
+        """
         import numpy as np
 
         with np.load(path, allow_pickle=False) as file:
             inputs = {name: file[f"arr_{index}"] for index, name in enumerate(names)}
-        outputs = self._slot(slot).infer(inputs)
+        engine = self._slot(slot)
+        outputs = engine.infer(inputs) if batch is None else _infer_in_batches(engine, inputs, batch)
         with Path(outputs_path).open("wb") as target:
             np.savez(target, *outputs.values())
         return {"names": list(outputs)}
@@ -106,6 +126,22 @@ class Operations:
     def describe(self, slot: str) -> dict[str, Any]:
         """What really runs in the slot."""
         return {"description": self._slot(slot).describe()}
+
+    def layers(self, slot: str, count: int) -> dict[str, Any]:
+        """Times the slot's layers over ``count`` inferences on the bound inputs; the sum of one is ``layers``' sum.
+
+        Each row has ``name``, ``operator``, ``kernel``, ``median_ns`` and ``calls``, in the order they run.
+        """
+        return {"layers": self._slot(slot).layers(count)}
+
+    def artifact(self, slot: str, path: str) -> dict[str, Any]:
+        """Writes what the engine built of the model to a file, and says what it is for; ``kind`` is None without."""
+        built = self._slot(slot).artifact()
+        if built is None:
+            return {"kind": None}
+        data, facts = built
+        Path(path).write_bytes(data)
+        return dict(facts)
 
     def unload(self, slot: str) -> dict[str, Any]:
         """Closes the slot's model, if there is one."""
@@ -132,6 +168,18 @@ class Operations:
             msg = f"unknown engine '{engine}'; known: {', '.join(self._engines)}"
             raise EngineError(msg, kind="unknown_engine")
         return self._engines[engine]
+
+
+def _infer_in_batches(engine: Engine, inputs: dict[str, np.ndarray], batch: int) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    total = len(next(iter(inputs.values())))
+    parts: list[dict[str, np.ndarray]] = []
+    for start in range(0, total, batch):
+        indices = np.minimum(np.arange(start, start + batch), total - 1)
+        outputs = engine.infer({name: np.ascontiguousarray(array[indices]) for name, array in inputs.items()})
+        parts.append({name: array[: min(batch, total - start)] for name, array in outputs.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _stay_on(cores: list[int] | None) -> None:

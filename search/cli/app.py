@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli import profile_commands, run_commands, search_command
+from search.cli import profile, run_commands, search_command
 
 HELP = """Hardware-aware search for model compression.
 
@@ -29,7 +29,7 @@ def build_app() -> typer.Typer:
     app.command("status")(run_commands.status)
     app.command("report")(run_commands.report)
     app.command("layers")(run_commands.layers)
-    app.add_typer(profile_commands.app, name="profile")
+    app.add_typer(profile.build_app(), name="profile")
     return app
 
 
@@ -49,7 +49,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    profile_commands.require_command(context)
+    profile.require_command(context)
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
 
 

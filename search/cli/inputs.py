@@ -1,12 +1,73 @@
 """From what the command line was given to a workload and a target."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from workloads import Workload
+    from hwprofiles import HardwareProfile
+    from workloads import Feeds, Workload
+
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="A hardware profile's name or TOML file.")]
+TargetOption = Annotated[str, typer.Option("--target", help="A hardware profile's name or TOML file.")]
+HostOption = Annotated[
+    str | None, typer.Option("--host", metavar="[USER@]HOST[:PORT]", help="Where a profile reached over SSH stands.")
+]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file, or a workload's name or file.")]
+
+
+def read_target(target: str, host: str | None = None) -> "HardwareProfile":
+    """The profile, at another host if one is given.
+
+    Raises:
+        ProfileError: There is none, or it is not reached over SSH.
+    """
+    from hwprofiles import load_profile
+
+    profile = load_profile(target)
+    return profile if host is None else profile.with_host(host)
+
+
+def read_model(model: str, batch_size: int) -> "tuple[bytes, Feeds]":
+    """The normalized network's bytes, and the inputs that it is timed on, `batch_size` samples.
+
+    An ONNX file brings no data: its inputs are drawn from a normal distribution (integers: zeros), in the shapes that
+    it declares; axes that it leaves open become 1, the first one the batch.
+
+    Raises:
+        typer.BadParameter: The file's inputs have no known shape.
+        CompressionError, WorkloadError: It does not work.
+    """
+    from compress.network import load_network
+    from search.timed_input import timed_feeds
+    from workloads import load
+
+    if model.endswith(".onnx"):
+        feeds = _made_feeds(Path(model), batch_size)
+        return load_network(Path(model), feeds).onnx_bytes, feeds
+    workload = load(model)
+    network = load_network(workload.network(), workload.calibration[0])
+    return network.onnx_bytes, timed_feeds(workload, batch_size)
+
+
+def _made_feeds(path: Path, batch_size: int) -> "Feeds":
+    import numpy as np
+    import onnx_ir as ir
+
+    from compress.intake.normalize import read_onnx
+
+    rng = np.random.default_rng(0)
+    feeds = {}
+    for value in read_onnx(path).graph.inputs:
+        if value.shape is None or value.dtype is None or value.name is None:
+            raise typer.BadParameter(f"input {value.name!r} of {str(path)!r} has no shape; give a workload instead")
+        sizes = [size if isinstance(size, int) else 1 for size in value.shape]
+        shape = (batch_size, *sizes[1:])
+        dtype = ir.DataType(value.dtype).numpy()
+        drawn = rng.normal(size=shape) if np.issubdtype(dtype, np.floating) else np.zeros(shape)
+        feeds[value.name] = drawn.astype(dtype)
+    return feeds
 
 
 def read_workload(reference: str | None, *, model: Path | None, data: Path | None, metric: str | None) -> "Workload":

@@ -79,7 +79,7 @@ def transport() -> ScriptedTransport:
 @pytest.fixture
 def ring(transport: ScriptedTransport) -> WorkerRing:
     preparation = [Request(op="hello", fields={}), Request(op="load", fields={})]
-    return WorkerRing(transport, preparation, size=3, timeout_s=5.0, on_answer=lambda _answer: None)
+    return WorkerRing(transport, preparation, size=3, timeout_s=5.0, on_answer=lambda _op, _answer: None)
 
 
 def numbers(ring: WorkerRing) -> list[int]:

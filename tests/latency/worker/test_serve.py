@@ -42,7 +42,7 @@ def test_line_that_is_no_request_is_answered(line: bytes, words: str) -> None:
 
 def test_unknown_operation_lists_the_known() -> None:
     answer = answers([b'{"op":"fly","id":1}'])[0]
-    assert "unknown operation 'fly'; known: hello, inputs, load" in str(answer["error"])
+    assert "unknown operation 'fly'; known: hello, machine, state" in str(answer["error"])
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process")

@@ -1,23 +1,10 @@
-"""`paretune profile`: what targets there are, and what this machine is."""
+"""`paretune profile list`, `show` and `detect`: what targets there are, and what this machine is."""
 
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Hardware profiles: what a target is and how to reach it.")
 
-
-def require_command(context: typer.Context) -> None:
-    """Print the help where no command is given; that is a wrong call."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(2)
-
-
-app.callback(invoke_without_command=True)(require_command)
-
-
-@app.command("list")
 def list_() -> None:
     """List the profiles that can be given as --target."""
     from rich.console import Console
@@ -32,7 +19,6 @@ def list_() -> None:
     Console().print(table)
 
 
-@app.command("show")
 def show(name: Annotated[str, typer.Argument(help="A profile's name or TOML file.")]) -> None:
     """Print a profile as it resolves on this machine, as TOML."""
     import tomli_w
@@ -42,7 +28,6 @@ def show(name: Annotated[str, typer.Argument(help="A profile's name or TOML file
     typer.echo(tomli_w.dumps(load_profile(name).model_dump(mode="json", exclude_none=True)), nl=False)
 
 
-@app.command("detect")
 def detect() -> None:
     """Describe this machine: CPU, instruction sets, and the 8-bit scheme that suits them."""
     from rich.console import Console
