@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from hwprofiles.detect import Machine
 from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError, first_problem
 from hwprofiles.part import Part
@@ -97,6 +98,8 @@ class Sparsity(Part):
 class HardwareProfile(Part):
     """One target device.
 
+    ``requires`` names what makes a machine this target: its architecture, instruction sets as Linux spells them, or
+    parts of the board's, processor's or accelerator's name.
     ``probed`` says that the formats were measured on the device, not taken from documents (``sources``).
     ``price_per_hour_usd`` and ``power_sensor`` are None where unknown; nothing is estimated from them then.
     """
@@ -105,6 +108,7 @@ class HardwareProfile(Part):
     name: Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9-]*$")]
     summary: Annotated[str, Field(min_length=1)]
     sources: tuple[str, ...] = ()
+    requires: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     probed: bool = False
     reach: Reach = LocalReach()
     engine: Engine = Engine()
@@ -112,6 +116,12 @@ class HardwareProfile(Part):
     sparsity: Sparsity
     price_per_hour_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     power_sensor: Annotated[str, Field(min_length=1)] | None = None
+
+    def missing_on(self, machine: Machine) -> tuple[str, ...]:
+        """Those of ``requires`` that ``machine`` has not; none on the target itself."""
+        names = " ".join(part for part in (machine.cpu, machine.accelerator) if part).lower()
+        exact = {machine.architecture, *machine.flags}
+        return tuple(word for word in self.requires if word not in exact and word.lower() not in names)
 
     def with_engine(
         self,
