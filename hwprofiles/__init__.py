@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hwprofiles.catalog import list_profiles, load_profile
+from hwprofiles.catalog import list_profiles, load_profile, write_profile
 from hwprofiles.detect import Machine, detect_machine, int8_scheme, machine_of
 from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError
+from hwprofiles.probed import LayerShape, Probe, ProbedChoice, ProbedLayer
 from hwprofiles.profile import Formats, HardwareProfile, Sparsity
 from hwprofiles.reach import EmulatedReach, LocalReach, SshReach
 
@@ -14,8 +15,12 @@ __all__ = [
     "Engine",
     "Formats",
     "HardwareProfile",
+    "LayerShape",
     "LocalReach",
     "Machine",
+    "Probe",
+    "ProbedChoice",
+    "ProbedLayer",
     "ProfileError",
     "Sparsity",
     "SshReach",
@@ -24,4 +29,5 @@ __all__ = [
     "list_profiles",
     "load_profile",
     "machine_of",
+    "write_profile",
 ]

@@ -43,6 +43,29 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
     return profile
 
 
+def write_profile(profile: HardwareProfile, path: Path) -> None:
+    """Writes a profile as TOML that ``load_profile`` reads back equal, whole or not at all.
+
+    Raises:
+        ProfileError: the file cannot be written; one line.
+    """
+    import tomli_w
+
+    table = profile.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    named = {"format_version": profile.format_version, "name": profile.name, "summary": profile.summary}
+    if profile.engine.options:
+        table["engine"]["options"] = dict(profile.engine.options)
+    table["reach"] = profile.reach.model_dump(mode="json", exclude_none=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(tomli_w.dumps({**named, **table}), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror}); choose another place"
+        raise ProfileError(msg) from error
+
+
 def _shipped() -> dict[str, Traversable]:
     data = resources.files("hwprofiles").joinpath("data")
     return {item.name.removesuffix(_SUFFIX): item for item in data.iterdir() if item.name.endswith(_SUFFIX)}

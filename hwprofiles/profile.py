@@ -12,15 +12,11 @@ from hwprofiles.detect import Machine
 from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError, first_problem
 from hwprofiles.part import Part
+from hwprofiles.probed import LayerShape, Probe
 from hwprofiles.reach import LocalReach, Reach, SshReach
+from hwprofiles.vocabulary import Int8Scheme, NumberFormat, SparsityPattern, WeightBlockSize, WeightOnlyCompute
 
 FORMAT_VERSION = 1
-
-Int8Scheme = Literal["auto", "u8s8", "u8s7", "s8s8", "symmetric", "none"]
-NumberFormat = Literal["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int4-weights"]
-WeightBlockSize = Literal[16, 32, 64, 128, 256]
-WeightOnlyCompute = Literal["float", "int8"]
-SparsityPattern = Literal["channels", "2:4", "unstructured"]
 
 _BY_BITS: Mapping[int, NumberFormat] = MappingProxyType({32: "fp32", 16: "fp16", 8: "int8", 4: "int4-weights"})
 
@@ -101,7 +97,8 @@ class HardwareProfile(Part):
     ``requires`` names what makes a machine this target: its architecture, instruction sets as Linux spells them, or
     parts of the board's, processor's or accelerator's name.
     ``probed`` says that the formats were measured on the device, not taken from documents (``sources``).
-    ``price_per_hour_usd`` and ``power_sensor`` are None where unknown; nothing is estimated from them then.
+    ``price_per_hour_usd`` and ``power_sensor`` are None where unknown; nothing is estimated from them then. ``probe``
+    is what was measured, layer by layer.
     """
 
     format_version: Literal[1] = 1
@@ -116,6 +113,23 @@ class HardwareProfile(Part):
     sparsity: Sparsity
     price_per_hour_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     power_sensor: Annotated[str, Field(min_length=1)] | None = None
+    probe: Probe | None = None
+
+    def cannot_pay(self, layer: LayerShape) -> frozenset[NumberFormat]:
+        """The number formats that the probe found slower than FP32 for such a layer, as this profile would run them.
+
+        Empty where nothing was probed, or under other settings: another number of threads, another batch size.
+        """
+        if self.probe is None:
+            return frozenset()
+        return self.probe.cannot_pay(
+            layer,
+            batch_size=self.engine.batch_size,
+            threads=self.engine.threads,
+            scheme=self.formats.int8_scheme,
+            compute=self.formats.weight_only_compute,
+            block_size=self.formats.weight_block_size,
+        )
 
     def missing_on(self, machine: Machine) -> tuple[str, ...]:
         """Those of ``requires`` that ``machine`` has not; none on the target itself."""
