@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from latency.errors import OperationError, WorkerError
+from latency.errors import WorkerError
+from latency.transports.connection import WorkerConnection, signal_words
 from latency.transports.scratch import full, scratch_folder
 from latency.worker_archive import build_archive
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _STDERR_TAIL_BYTES = 2000
-_EXIT_S = 2.0  # how long a worker may take to end before it is killed
+_RECEIVER_S = 2.0  # how long the rest of its output may take to arrive
 
 
 class LocalTransport:
@@ -35,7 +35,7 @@ class LocalTransport:
         self._command = tuple(command) if command else (sys.executable, "-X", "faulthandler", "{archive}")
         self._folder: Path | None = None
         self._stack = contextlib.ExitStack()
-        self._connections: list[LocalConnection] = []
+        self._connections: list[WorkerConnection] = []
         self._started = 0
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class LocalTransport:
         self._folder = None
         self._stack.close()
 
-    def start(self) -> LocalConnection:
+    def start(self) -> WorkerConnection:
         """Starts a worker and returns at once.
 
         Raises:
@@ -64,7 +64,7 @@ class LocalTransport:
         self._connections = [connection for connection in self._connections if not connection.closed]
         self._started += 1
         arguments = [part.replace("{archive}", self.path("worker.pyz")) for part in self._command]
-        connection = LocalConnection(arguments, Path(self.path(f"stderr-{self._started}.txt")))
+        connection = WorkerConnection(LocalProcess(arguments, Path(self.path(f"stderr-{self._started}.txt"))))
         self._connections.append(connection)
         return connection
 
@@ -96,21 +96,21 @@ class LocalTransport:
         Path(path).unlink(missing_ok=True)
 
 
-class LocalConnection:
-    """A worker process that speaks JSON lines on its standard input and output.
+class LocalProcess:
+    """A process of this machine, as ``WorkerConnection`` needs it.
 
     Args:
         arguments: the process's argument list.
         stderr_path: where its standard error is kept, for the tail that errors quote.
+
+    Raises:
+        WorkerError: it cannot be started.
+        TargetError: there is no room for its standard error.
     """
 
     def __init__(self, arguments: Sequence[str], stderr_path: Path) -> None:
-        self.closed = False
         self._stderr_path = stderr_path
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._sent = 0
-        self._answered = 0
-        self._ops: dict[int, str] = {}
         try:
             stderr = stderr_path.open("wb")
         except OSError as error:
@@ -130,83 +130,51 @@ class LocalConnection:
 
     @property
     def pid(self) -> int:
-        """The worker's process id."""
+        """The process id."""
         return self._process.pid
 
-    def post(self, op: str, **fields: Any) -> None:
-        """Sends a request without waiting. Raises WorkerError if the worker is gone."""
-        if self.closed:
-            raise WorkerError(f"operation '{op}' was sent to a closed worker; start another")
-        self._sent += 1
-        self._ops[self._sent] = op
-        line = json.dumps({"op": op, "id": self._sent, **fields}).encode() + b"\n"
-        try:
-            self._stdin.write(line)
-            self._stdin.flush()
-        except OSError as error:
-            raise self._lost(op, f"no longer reads ({error.strerror})") from error
+    @property
+    def name(self) -> str:
+        """``worker`` and the process id."""
+        return f"worker {self.pid}"
 
-    def collect(self, timeout_s: float) -> dict[str, Any]:
-        """Waits for the next answer.
+    def write(self, line: bytes) -> None:
+        """Writes a line to its input. Raises OSError if it no longer reads."""
+        self._stdin.write(line)
+        self._stdin.flush()
 
-        Raises:
-            WorkerError: time-out, death or an answer that is none; the worker is closed then.
-            OperationError: the worker refused, and lives.
-        """
-        self._answered += 1
-        op = self._ops.pop(self._answered, "?")
+    def read(self, timeout_s: float) -> bytes:
+        """The next line of its output; at the end what is left of one, and then nothing. Raises TimeoutError."""
         try:
-            line = self._lines.get(timeout=timeout_s)
+            return self._lines.get(timeout=timeout_s)
         except queue.Empty:
-            raise self._lost(op, f"did not answer within {timeout_s:g} s") from None
-        answer = self._parse(op, line)
-        if not answer["ok"]:
-            raise OperationError(str(answer.get("error")), kind=str(answer.get("kind")))
-        return answer
+            raise TimeoutError from None
 
-    def request(self, op: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
-        """Sends a request and waits for its answer."""
-        self.post(op, **fields)
-        return self.collect(timeout_s)
+    def ending(self, timeout_s: float) -> str | None:
+        """How it ended; None if it still runs after ``timeout_s``."""
+        try:
+            status = self._process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        return signal_words(-status) if status < 0 else f"exit status {status}"
 
-    def close(self) -> None:
-        """Ends the process: by closing its input, then by force."""
-        if self.closed:
-            return
-        self.closed = True
+    def last_words(self) -> str:
+        """The end of its standard error."""
+        return self._stderr_path.read_bytes()[-_STDERR_TAIL_BYTES:].decode(errors="replace").strip()
+
+    def close(self, timeout_s: float) -> None:
+        """Ends it: by closing its input, and by force if it still runs after ``timeout_s``."""
+        if timeout_s == 0:
+            self._process.kill()  # before its input is closed: what it has not read yet would be waited for
         with contextlib.suppress(OSError):
             self._stdin.close()
         try:
-            self._process.wait(timeout=_EXIT_S if not self._ops else 0.0)
+            self._process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._receiver.join(timeout=_EXIT_S)
+        self._receiver.join(timeout=_RECEIVER_S)
         self._stdout.close()
-
-    def _parse(self, op: str, line: bytes) -> dict[str, Any]:
-        if not line:
-            raise self._lost(op, "ended")
-        if not line.endswith(b"\n"):
-            raise self._lost(op, f"ended in the middle of an answer ({_shown(line)})")
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            raise self._lost(op, f"answered something that is not JSON ({_shown(line)})") from None
-        if not isinstance(answer, dict) or "ok" not in answer or answer.get("id") not in {self._answered, None}:
-            raise self._lost(op, f"answered out of turn ({_shown(line)})")
-        return answer
-
-    def _lost(self, op: str, what: str) -> WorkerError:
-        """Closes the worker and words what happened, how it ended and what it last said."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=0.1)  # one that is dying gets to say how
-        status = self._process.poll()
-        self._process.kill()
-        self.close()
-        how = f"; {_ending(status)}" if status is not None else ""
-        tail = self._stderr_path.read_bytes()[-_STDERR_TAIL_BYTES:].decode(errors="replace").strip()
-        return WorkerError(f"worker {self.pid} {what} during '{op}'{how}; its last words: {tail or 'none'}")
 
 
 def _receive(stdout: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
@@ -214,12 +182,3 @@ def _receive(stdout: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
         for line in stdout:
             lines.put(line)
     lines.put(b"")
-
-
-def _shown(line: bytes) -> str:
-    text = line[:80].decode(errors="replace").strip()
-    return f"{text!r}, {len(line)} bytes"
-
-
-def _ending(status: int) -> str:
-    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"

@@ -67,7 +67,7 @@ def test_command_that_does_not_exist_is_named() -> None:
 def test_leaving_ends_workers_and_removes_the_folder() -> None:
     with LocalTransport() as transport:
         folder = Path(transport.path("x")).parent
-        pids = [transport.start().pid for _ in range(2)]
+        pids = [transport.start().request("hello", 60, engine="onnxruntime")["pid"] for _ in range(2)]
         assert folder.stat().st_mode & 0o077 == 0, "others may not look inside"
     assert not folder.exists()
     for pid in pids:
