@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from compress.network import Network
     from hwprofiles import HardwareProfile
     from workloads import Feeds, Workload
 
@@ -30,7 +31,13 @@ def read_target(target: str, host: str | None = None) -> "HardwareProfile":
 
 
 def read_model(model: str, batch_size: int) -> "tuple[bytes, Feeds]":
-    """The normalized network's bytes, and the inputs that it is timed on, `batch_size` samples.
+    """The normalized network's bytes, and the inputs that it is timed on; see `read_network`."""
+    network, feeds = read_network(model, batch_size)
+    return network.onnx_bytes, feeds
+
+
+def read_network(model: str, batch_size: int) -> "tuple[Network, Feeds]":
+    """The normalized network, and the inputs that it is timed on, `batch_size` samples.
 
     An ONNX file brings no data: its inputs are drawn from a normal distribution (integers: zeros), in the shapes that
     it declares; axes that it leaves open become 1, the first one the batch.
@@ -45,10 +52,10 @@ def read_model(model: str, batch_size: int) -> "tuple[bytes, Feeds]":
 
     if model.endswith(".onnx"):
         feeds = _made_feeds(Path(model), batch_size)
-        return load_network(Path(model), feeds).onnx_bytes, feeds
+        return load_network(Path(model), feeds), feeds
     workload = load(model)
     network = load_network(workload.network(), workload.calibration[0])
-    return network.onnx_bytes, timed_feeds(workload, batch_size)
+    return network, timed_feeds(workload, batch_size)
 
 
 def _made_feeds(path: Path, batch_size: int) -> "Feeds":

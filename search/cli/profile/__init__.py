@@ -2,7 +2,7 @@
 
 import typer
 
-from search.cli.profile import catalog
+from search.cli.profile import catalog, layers
 
 
 def build_app() -> typer.Typer:
@@ -12,6 +12,7 @@ def build_app() -> typer.Typer:
     app.command("list")(catalog.list_)
     app.command("show")(catalog.show)
     app.command("detect")(catalog.detect)
+    app.command("layers")(layers.layers)
     return app
 
 

@@ -1,0 +1,167 @@
+"""Where the time of one inference goes: the runtime's rows, with the names that policies use beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.network import Network
+    from hwprofiles import HardwareProfile
+    from latency.transports import Transport
+    from workloads import Feeds
+
+_SLOT = "model"
+_WARM_UP_S = 0.3
+_WHOLE_S = 0.5  # how long whole inferences are timed, before the profiler looks and after
+# What ONNX Runtime appends to a name while it fuses and lays out, and what its profiler appends.
+_SUFFIXES = re.compile(r"(_token_\d+|_nchwc|_nhwc|_pre_q|_quant|_kernel_time)+$")
+# TensorRT names a fused layer after all that went into it.
+_SEPARATORS = re.compile(r"\s*(?:\+|\|\||,|[()\[\]{}])\s*|\s+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTime:
+    """One row of the runtime's profile.
+
+    Attributes:
+        order: Its place in the order of execution, from 0.
+        layers: The layers of the network that it carries out; empty for what is no layer, such as an Add.
+        node: What the runtime calls it.
+        operator: The operator's type.
+        kernel: What really runs it.
+        median_ms: Of one inference.
+        calls: In one inference.
+        share: Of the sum over all rows.
+    """
+
+    order: int
+    layers: tuple[str, ...]
+    node: str
+    operator: str
+    kernel: str
+    median_ms: float
+    calls: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTimes:
+    """All rows, in the order of execution, against the whole inference.
+
+    Attributes:
+        rows: The layers.
+        whole_ms: Median of a whole inference without the profiler, in the same process.
+        repeats: Inferences that the profiler watched.
+        runtime: The target's runtime and version.
+        unmatched: Layers of the network that no row could be put down to.
+    """
+
+    rows: tuple[LayerTime, ...]
+    whole_ms: float
+    repeats: int
+    runtime: str
+    unmatched: tuple[str, ...]
+
+    @property
+    def sum_ms(self) -> float:
+        """The rows' sum."""
+        return sum(row.median_ms for row in self.rows)
+
+    def by_time(self) -> tuple[LayerTime, ...]:
+        """The rows, the slowest first."""
+        return tuple(sorted(self.rows, key=lambda row: (-row.median_ms, row.order)))
+
+
+def time_layers(
+    network: Network,
+    feeds: Feeds,
+    profile: HardwareProfile,
+    *,
+    repeats: int,
+    session_entries: Mapping[str, str],
+    transport: Transport | None = None,
+) -> LayerTimes:
+    """Times each layer of `network` on the profile's target.
+
+    Args:
+        network: The network.
+        feeds: What one inference reads, at the profile's batch size.
+        profile: The target.
+        repeats: How many inferences the profiler watches.
+        session_entries: Session configuration that the network needs.
+        transport: How the worker is started; None for what the profile names.
+
+    Raises:
+        TargetError, MeasurementError: The target cannot be reached, or the engine refuses.
+    """
+    from latency import Target
+
+    with Target(profile, transport=transport) as target:
+        target.load(network.onnx_bytes, feeds, session_entries)
+        target.request("warm_up", slots=[_SLOT], budget_s=_WARM_UP_S)
+        before = _whole_ns(target)
+        rows = target.layers(repeats)
+        whole_ns = [*before, *_whole_ns(target)]
+        runtime = target.runtime
+    return collect(network, rows, whole_ns=whole_ns, repeats=repeats, runtime=runtime)
+
+
+def collect(
+    network: Network, rows: Sequence[Mapping[str, Any]], *, whole_ns: Sequence[float], repeats: int, runtime: str
+) -> LayerTimes:
+    """The rows that an engine gave, as values: named, and with their shares."""
+    import numpy as np
+
+    total_ns = sum(float(row["median_ns"]) for row in rows) or 1.0
+    known = _layers_by_mark(network)
+    found = tuple(
+        LayerTime(
+            order=order,
+            layers=_layers_of(str(row["name"]), known),
+            node=_SUFFIXES.sub("", str(row["name"])) or str(row["name"]),
+            operator=str(row["operator"]),
+            kernel=str(row["kernel"]),
+            median_ms=float(row["median_ns"]) / 1e6,
+            calls=float(row["calls"]),
+            share=float(row["median_ns"]) / total_ns,
+        )
+        for order, row in enumerate(rows)
+    )
+    matched = {layer for row in found for layer in row.layers}
+    return LayerTimes(
+        rows=found,
+        whole_ms=float(np.median(whole_ns)) / 1e6,
+        repeats=repeats,
+        runtime=runtime,
+        unmatched=tuple(layer.name for layer in network.layers if layer.name not in matched),
+    )
+
+
+def _whole_ns(target: Any) -> list[float]:
+    answer = target.request(
+        "time_interleaved", slots=[_SLOT, _SLOT], budget_s=_WHOLE_S, min_rounds=1, limit_s=4 * _WHOLE_S
+    )
+    return [row[0] for rows in answer["samples"] for row in rows]
+
+
+def _layers_by_mark(network: Network) -> dict[str, str]:
+    """Layer names by what a runtime may call them: the operator, or a tensor that it or what is fused to it writes."""
+    from compress.formats.kernels import marks_of
+
+    nodes = {node.name: node for node in network.model.graph}
+    known: dict[str, str] = {}
+    for layer in network.layers:
+        for mark in (layer.node_name, *marks_of(nodes[layer.node_name])):
+            known.setdefault(mark, layer.name)
+    return known
+
+
+def _layers_of(name: str, known: Mapping[str, str]) -> tuple[str, ...]:
+    whole = _SUFFIXES.sub("", name)
+    if whole in known:
+        return (known[whole],)
+    parts = (_SUFFIXES.sub("", part) for part in _SEPARATORS.split(name))
+    return tuple(dict.fromkeys(known[part] for part in parts if part in known))
