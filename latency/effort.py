@@ -9,21 +9,22 @@ from dataclasses import dataclass
 class Effort:
     """A stop rule.
 
-    Every worker times the two models for ``seconds_per_process``; with slow models, for two rounds of four
-    inferences at least. When the ratio's interval is then wider than ``target_half_width`` (relative), fresh workers
-    take another round, up to ``max_rounds``, as long as one fits into ``max_seconds``.
+    In a pass every worker times the two models for ``seconds_per_process``; with slow models, for three rounds of four
+    inferences at least. When the ratio's interval is then wider than ``target_half_width`` (relative), there is another
+    pass, up to ``max_passes``, as long as one fits into ``max_seconds``: in the same workers where samples are what is
+    wanting, in fresh ones where processes are.
     """
 
     target_half_width: float
     seconds_per_process: float
-    max_rounds: int
+    max_passes: int
     max_seconds: float
 
     def __post_init__(self) -> None:
         positive = {
             "target_half_width": self.target_half_width,
             "seconds_per_process": self.seconds_per_process,
-            "max_rounds": self.max_rounds,
+            "max_passes": self.max_passes,
             "max_seconds": self.max_seconds,
         }
         for name, value in positive.items():
@@ -32,10 +33,10 @@ class Effort:
                 raise ValueError(msg)
 
 
-# Enough to rank candidates: one round, every process once.
-SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.2, max_rounds=1, max_seconds=5.0)
-# For what one round could not tell.
-RETRY = Effort(target_half_width=0.03, seconds_per_process=0.3, max_rounds=2, max_seconds=10.0)
+# Enough to rank candidates.
+SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.11, max_passes=2, max_seconds=4.0)
+# For what that could not tell.
+RETRY = Effort(target_half_width=0.03, seconds_per_process=0.3, max_passes=3, max_seconds=10.0)
 # One pass of a confirmation; whoever confirms takes several and combines them. Between two passes over several
 # candidates the ring renews its workers anyway.
-CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.3, max_rounds=1, max_seconds=20.0)
+CONFIRM = Effort(target_half_width=0.004, seconds_per_process=0.3, max_passes=1, max_seconds=20.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from latency.statistics import RatioEstimate, SpreadPrior, estimate_ratio
@@ -19,10 +18,8 @@ _CROWDED_SHARE = 0.05  # of inferences that were interrupted; a quiet machine st
 _STOLEN_SHARE = 0.02  # of wall time that went to others; long inferences are interrupted often and harmlessly
 _STOLEN_TOO_MUCH = 0.10  # few inferences were interrupted, but for long: every one of them found cold caches after
 _CROWDED_MEDIAN = 1.05  # median wall time over median processor time
-_SLOWED = 1.08  # the baseline against its best so far; left alone, its level wanders by 3% between measurements
-_UNSTEADY = 0.05  # median over fastest tenth; 1-2% on a quiet machine
 _CROWDED_RATE_HZ = 20.0  # interruptions a second of a multi-threaded process
-_QUANTILE: Mapping[Clock, float] = {"wall": 0.5, "cpu": 0.1}
+_WORTH_A_WORD = 1.08  # the baseline against its best so far
 _WIDEST = 0.10  # half-width beyond which a ratio cannot rank candidates; below it the interval says how far it can
 
 _QUIET = "stop other work on the machine, or pin the worker with engine.affinity to cores that nothing else uses"
@@ -45,13 +42,16 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crowding:
-    """What the samples say of other work on the machine; None where the system does not tell."""
+    """What the samples say of other work on the machine; None where the system does not tell.
+
+    ``slowdown`` is the baseline against its best so far. It does not decide anything: on a shared host the level
+    wanders by half while nothing else runs on this machine, and rounds of neighbours in time do not see it.
+    """
 
     interrupted_share: float | None
     interruptions_per_s: float | None
-    stolen_share: float
-    median_wall_over_cpu: float
-    unsteadiness: float
+    stolen_share: float | None
+    median_wall_over_cpu: float | None
     slowdown: float
 
 
@@ -65,8 +65,8 @@ def judge(
     """Grades the samples of one candidate.
 
     With one thread, processor time does not count what other work took, so a crowded machine still gives a ratio,
-    ``contended``. With more threads it counts spinning and says nothing, so a crowded machine is ``unreliable``. So
-    is a ratio known to no better than 10%.
+    ``contended``. With more threads it counts spinning and says nothing, and on a GPU it is not taken at all, so a
+    crowded machine is ``unreliable`` there. So is a ratio known to no better than 10%.
 
     Args:
         processes: the samples.
@@ -76,22 +76,15 @@ def judge(
     """
     crowding = look_for_others(processes, best_baseline_ms)
     crowded = _is_crowded(crowding, threads)
-    cpu_known = threads == 1 and all(process.candidate.cpu_ms is not None for process in processes)
-    clock: Clock = "cpu" if crowded and cpu_known else "wall"
+    clock: Clock = "cpu" if crowded and threads == 1 and crowding.stolen_share is not None else "wall"
     estimate = ratio_on(processes, clock, priors[clock])
     grade, reason, remedy = _grade(crowding, estimate, crowded=crowded, processes=len(processes), threads=threads)
     return Verdict(grade=grade, reason=reason, remedy=remedy, clock=clock, estimate=estimate, crowded=crowded)
 
 
 def ratio_on(processes: Sequence[ProcessSamples], clock: Clock, prior: SpreadPrior) -> RatioEstimate:
-    """The ratio and its interval on one of the two clocks.
-
-    Of wall time the medians are compared. Processor time is for crowded machines, where half of the inferences find
-    caches that others have used; there the fastest tenth shows what the models take when left alone (measured at a
-    load of six on two cores: spread between processes 0.3% where the medians' is 2.2%).
-    """
-    pairs = [(process.candidate.milliseconds(clock), process.baseline.milliseconds(clock)) for process in processes]
-    return estimate_ratio(pairs, prior, quantile=_QUANTILE[clock])
+    """The ratio and its interval on one of the two clocks."""
+    return estimate_ratio([process.log_ratios(clock) for process in processes], prior)
 
 
 def baseline_level_ms(processes: Sequence[ProcessSamples]) -> float:
@@ -103,22 +96,40 @@ def baseline_level_ms(processes: Sequence[ProcessSamples]) -> float:
 
 def look_for_others(processes: Sequence[ProcessSamples], best_baseline_ms: float | None) -> Crowding:
     """Sums up, over candidate and baseline alike, what other work did to the inferences."""
-    import numpy as np
-
     models: list[Samples] = [model for process in processes for model in (process.candidate, process.baseline)]
-    wall_ms, cpu_ms = sum(sum(model.wall_ms) for model in models), sum(sum(model.cpu_ms) for model in models)
-    counted = [model.switches for model in models if model.switches is not None]
-    switches = list(chain.from_iterable(counted)) if len(counted) == len(models) else []
-    slowdowns = [np.median(model.wall_ms) / max(float(np.median(model.cpu_ms)), 1e-6) for model in models]
-    unsteadiness = [np.median(model.wall_ms) / np.quantile(model.wall_ms, 0.1) - 1 for model in models]
+    interrupted, rate = _interruptions(models)
+    stolen, slower = _against_processor_time(models)
     return Crowding(
-        interrupted_share=float(np.mean(np.array(switches) > 0)) if switches else None,
-        interruptions_per_s=sum(switches) / wall_ms * 1e3 if switches else None,
-        stolen_share=max(0.0, 1 - cpu_ms / wall_ms),
-        median_wall_over_cpu=float(np.median(slowdowns)),
-        unsteadiness=float(np.median(unsteadiness)),
+        interrupted_share=interrupted,
+        interruptions_per_s=rate,
+        stolen_share=stolen,
+        median_wall_over_cpu=slower,
         slowdown=baseline_level_ms(processes) / best_baseline_ms if best_baseline_ms else 1.0,
     )
+
+
+def _interruptions(models: Sequence[Samples]) -> tuple[float | None, float | None]:
+    """The share of inferences that were interrupted, and interruptions per second."""
+    import numpy as np
+
+    counted = [model.switches for model in models if model.switches is not None]
+    if len(counted) < len(models):
+        return None, None
+    switches = np.concatenate(counted)
+    wall_ms = sum(sum(model.wall_ms) for model in models)
+    return float(np.mean(switches > 0)), float(switches.sum() / wall_ms * 1e3)
+
+
+def _against_processor_time(models: Sequence[Samples]) -> tuple[float | None, float | None]:
+    """The share of wall time that went to others, and the typical median of wall time over that of processor time."""
+    import numpy as np
+
+    timed = [(model.wall_ms, model.cpu_ms) for model in models if model.cpu_ms is not None]
+    if len(timed) < len(models):
+        return None, None
+    wall_ms, cpu_ms = sum(sum(wall) for wall, _ in timed), sum(sum(cpu) for _, cpu in timed)
+    slower = [np.median(wall) / max(float(np.median(cpu)), 1e-6) for wall, cpu in timed]
+    return max(0.0, 1 - cpu_ms / wall_ms), float(np.median(slower))
 
 
 def _grade(
@@ -138,24 +149,20 @@ def _grade(
 
 def _is_crowded(crowding: Crowding, threads: int) -> bool:
     interrupted = crowding.interrupted_share is None or crowding.interrupted_share > _CROWDED_SHARE
-    if threads > 1:
+    if threads > 1 or crowding.stolen_share is None or crowding.median_wall_over_cpu is None:
         rate = crowding.interruptions_per_s
-        return crowding.slowdown > _SLOWED or (interrupted and rate is not None and rate > _CROWDED_RATE_HZ)
-    if crowding.slowdown > _SLOWED or crowding.unsteadiness > _UNSTEADY:
-        return True
+        return interrupted and rate is not None and rate > _CROWDED_RATE_HZ
     stolen = interrupted and crowding.stolen_share > _STOLEN_SHARE
     return stolen or crowding.stolen_share > _STOLEN_TOO_MUCH or crowding.median_wall_over_cpu > _CROWDED_MEDIAN
 
 
 def _words(crowding: Crowding, threads: int) -> str:
-    """What was seen. What shares the core, its caches or the memory interrupts nothing, and shows in the times."""
+    """What was seen. What shares the core, its caches or the memory interrupts nothing, and shows in the level."""
     seen = []
-    if crowding.slowdown > _SLOWED:
-        seen.append(f"the baseline ran {crowding.slowdown - 1:.0%} slower than it can here")
-    if crowding.unsteadiness > _UNSTEADY and threads == 1:
-        seen.append(f"the median inference took {crowding.unsteadiness:.0%} longer than the fastest tenth")
     if crowding.interrupted_share is not None:
         seen.append(f"{crowding.interrupted_share:.1%} of inferences were interrupted")
-    if threads == 1:
+    if threads == 1 and crowding.stolen_share is not None:
         seen.append(f"other work took {crowding.stolen_share:.1%} of the time")
+    if crowding.slowdown > _WORTH_A_WORD:
+        seen.append(f"the baseline ran {crowding.slowdown - 1:.0%} slower than it did before")
     return ", ".join(seen) or "nothing was seen of other work"

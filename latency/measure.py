@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from latency.transports import Transport
 
 _START_S = 60.0  # a small board imports its runtime slowly
+_RENEW_AFTER = 2  # candidates; a process start costs as much as half a measurement
 _CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
 
 
@@ -108,6 +109,7 @@ class Meter:
         self._runtime = ""
         self._spread: dict[Clock, SpreadPool] = {which: SpreadPool() for which in _CLOCKS}
         self._best_baseline_ms: float | None = None
+        self._since_renewal = 0
         self._open: tuple[Transport, WorkerRing, ExitStack] | None = None
 
     def __enter__(self) -> Self:
@@ -206,7 +208,7 @@ class Meter:
             verdict = self._run(rounds, effort, start, priors)
         finally:
             rounds.clear_away()
-            ring.replace_next()
+            self._renew(ring)
             transport.remove(path)
             self._account(rounds, start)
         level_ms = baseline_level_ms(rounds.processes)
@@ -229,7 +231,7 @@ class Meter:
         )
 
     def _run(self, rounds: Rounds, effort: Effort, start: float, priors: Mapping[Clock, SpreadPrior]) -> Verdict:
-        """Takes rounds until the ratio is known well enough or the effort is spent."""
+        """Takes passes until the ratio is known well enough or the effort is spent."""
         _transport, ring, _stack = self._opened()
         threads = self._profile.engine.threads
         number = 1
@@ -240,12 +242,20 @@ class Meter:
             known = verdict.grade != "unreliable" and verdict.estimate.half_width <= effort.target_half_width
             finish = self._clock()
             would_finish = finish + (finish - round_start)
-            if known or number == effort.max_rounds or would_finish - start > effort.max_seconds:
+            if known or number == effort.max_passes or would_finish - start > effort.max_seconds:
                 return verdict
             if verdict.crowded and threads > 1:
                 rounds.forget()
+            if verdict.estimate.wants_processes:
+                ring.replace_all()
             number += 1
-            ring.replace_all()
+
+    def _renew(self, ring: WorkerRing) -> None:
+        """Replaces the oldest worker after every other candidate, so that none measures more than a few."""
+        self._since_renewal += 1
+        if self._since_renewal == _RENEW_AFTER:
+            self._since_renewal = 0
+            ring.replace_next()
 
     def _account(self, rounds: Rounds, start: float) -> None:
         self.cost.inference_s += rounds.inference_s

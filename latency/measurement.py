@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from latency.statistics import RatioEstimate
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _PAIRS = ("session_entries", "baseline_session_entries", "options")
 

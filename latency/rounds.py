@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 _CANDIDATE = "candidate"
 
-_WARM_UP_S = 0.1
-_MIN_ROUNDS = 2  # of A-B-B-A in each process, so that a slow model has 16 samples from four
+_WARM_UP_S = 0.05
+_MIN_ROUNDS = 3  # of A-B-B-A in each process, so that a slow model has a dozen from four
 _MIN_PROCESSES = 2  # fewer have no interval
 _MAX_LOSSES = 2  # workers that one candidate may cost before it is given up
 
@@ -46,7 +46,8 @@ class Rounds:
         patience_s: float,
         time_is_up: Callable[[], bool],
     ) -> None:
-        self.processes: list[ProcessSamples] = []
+        self._taken: dict[Connection, ProcessSamples] = {}
+        self._stays: list[int] | None = None
         self.inference_s = 0.0
         self.losses = 0
         self._ring = ring
@@ -56,8 +57,13 @@ class Rounds:
         self._time_is_up = time_is_up
         self._loaded: list[Connection] = []
 
+    @property
+    def processes(self) -> list[ProcessSamples]:
+        """What each process has seen so far."""
+        return list(self._taken.values())
+
     def take(self) -> None:
-        """Times the candidate in every worker once, strictly one after another.
+        """Times the candidate in every worker, strictly one after another; one that has done so before goes on.
 
         Raises:
             MeasurementError: the runtime refuses the candidate, or it cost too many workers.
@@ -65,16 +71,18 @@ class Rounds:
         try:
             self._load_everywhere()
             for worker in self._ring.workers:
-                if self._time_is_up() and len(self.processes) >= _MIN_PROCESSES:
+                if self._time_is_up() and len(self._taken) >= _MIN_PROCESSES:
                     return
-                self.processes.append(self._time_until_answered(worker))
+                samples = self._time_until_answered(worker)
+                before = self._taken.get(worker.connection)
+                self._taken[worker.connection] = samples if before is None else before.joined(samples)
         except OperationError as error:
             msg = f"the candidate cannot be measured: {error}"
             raise MeasurementError(msg) from error
 
     def forget(self) -> None:
         """Drops the samples so far: the machine was too crowded for them to say anything."""
-        self.processes.clear()
+        self._taken.clear()
 
     def clear_away(self) -> None:
         """Unloads the candidate from the workers that live."""
@@ -133,7 +141,7 @@ class Rounds:
 
     def _time(self, connection: Connection) -> ProcessSamples:
         slots = [BASELINE, _CANDIDATE]
-        warmed = connection.request("warm_up", self._patience_s + _WARM_UP_S, slots=slots, budget_s=_WARM_UP_S)
+        warmed_ns = 0 if connection in self._taken else self._warm_up(connection, slots)
         budget_s = self._effort.seconds_per_process
         limit_s = self._effort.max_seconds / len(self._ring.workers)
         answer = connection.request(
@@ -143,11 +151,17 @@ class Rounds:
             budget_s=budget_s,
             min_rounds=_MIN_ROUNDS,
             limit_s=limit_s,
+            stays=self._stays,
         )
+        self._stays = answer["stays"]
         baseline, candidate = (Samples.from_worker(rows) for rows in answer["samples"])
         timed_s = (sum(baseline.wall_ms) + sum(candidate.wall_ms)) / 1e3
-        self.inference_s += timed_s + (warmed["inference_ns"] + answer["untimed_ns"]) / 1e9
-        return ProcessSamples(candidate=candidate, baseline=baseline)
+        self.inference_s += timed_s + (warmed_ns + answer["untimed_ns"]) / 1e9
+        return ProcessSamples(candidate=candidate, baseline=baseline, rounds=answer["rounds"])
+
+    def _warm_up(self, connection: Connection, slots: list[str]) -> int:
+        answer = connection.request("warm_up", self._patience_s + _WARM_UP_S, slots=slots, budget_s=_WARM_UP_S)
+        return int(answer["inference_ns"])
 
     def _lose(self, error: WorkerError) -> None:
         self.losses += 1

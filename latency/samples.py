@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 Clock = Literal["wall", "cpu"]
 
 _NS_PER_TICK = 10  # stored as whole numbers of 10 ns: short in a file, and fine enough for a 2 µs inference
@@ -56,6 +59,18 @@ class Samples:
             raise ValueError("these samples have no processor time; use the wall clock")
         return self.cpu_ms
 
+    def joined(self, later: Samples) -> Samples:
+        """These samples, then the later ones; what one of them does not tell, neither does the whole."""
+
+        def both(first: tuple[Any, ...] | None, second: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+            return None if first is None or second is None else first + second
+
+        return Samples(
+            wall_ms=self.wall_ms + later.wall_ms,
+            cpu_ms=both(self.cpu_ms, later.cpu_ms),
+            switches=both(self.switches, later.switches),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values: times in whole units of 10 ns."""
         cpu = None if self.cpu_ms is None else _ticks(self.cpu_ms)
@@ -74,22 +89,55 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessSamples:
-    """What one process saw of the candidate and of the baseline, interleaved."""
+    """What one process saw of the candidate and of the baseline, interleaved in ``rounds`` of A-B-B-A.
+
+    Each round has the same number of samples of a model, half of them in each of its two turns.
+    """
 
     candidate: Samples
     baseline: Samples
+    rounds: int
+
+    def __post_init__(self) -> None:
+        for name, model in (("candidate", self.candidate), ("baseline", self.baseline)):
+            if self.rounds < 1 or len(model.wall_ms) % (2 * self.rounds):
+                msg = f"{len(model.wall_ms)} samples of the {name} do not make {self.rounds} rounds of two turns each"
+                raise ValueError(msg)
+
+    def log_ratios(self, clock: Clock) -> NDArray[np.float64]:
+        """The logarithm of candidate over baseline in each round, shape ``(rounds,)``.
+
+        Neighbours in time are compared, so whatever changes more slowly than a round (the clock rate, what else the
+        host does) leaves them alone. Within a turn the median counts.
+        """
+        import numpy as np
+
+        def level(model: Samples) -> NDArray[np.float64]:
+            turns = np.asarray(model.milliseconds(clock)).reshape(self.rounds, 2, -1)
+            logs: NDArray[np.float64] = np.log(np.median(turns, axis=2)).mean(axis=1)
+            return logs
+
+        return level(self.candidate) - level(self.baseline)
+
+    def joined(self, later: ProcessSamples) -> ProcessSamples:
+        """These samples and the same process's later ones. Their turns must be of the same lengths."""
+        return ProcessSamples(
+            candidate=self.candidate.joined(later.candidate),
+            baseline=self.baseline.joined(later.baseline),
+            rounds=self.rounds + later.rounds,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"candidate": self.candidate.to_dict(), "baseline": self.baseline.to_dict()}
+        return {"candidate": self.candidate.to_dict(), "baseline": self.baseline.to_dict(), "rounds": self.rounds}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of ``to_dict``."""
-        return cls(
-            candidate=Samples.from_dict(values["candidate"]),
-            baseline=Samples.from_dict(values["baseline"]),
-        )
+        candidate, baseline = Samples.from_dict(values["candidate"]), Samples.from_dict(values["baseline"])
+        # Format 1 knew no rounds; both models had as many samples, and any two neighbours were taken close together.
+        rounds = values.get("rounds", len(candidate.wall_ms) // 2)
+        return cls(candidate=candidate, baseline=baseline, rounds=rounds)
 
 
 def _ticks_of_ns(values_ns: Sequence[int]) -> list[int]:

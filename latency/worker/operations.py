@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latency.worker.counting import Marks, count_marked
 from latency.worker.engine import EngineError
 from latency.worker.machine import machine_facts, machine_state
 from latency.worker.schedule import interleave, warm_up
@@ -33,6 +34,7 @@ class Operations:
         self._engines = engines
         self._slots: dict[str, Engine] = {}
         self._inputs: dict[str, np.ndarray] = {}
+        self._marks = Marks()
         self._by_name: dict[str, Callable[..., dict[str, Any]]] = {
             "hello": self.hello,
             "machine": self.machine,
@@ -41,6 +43,7 @@ class Operations:
             "load": self.load,
             "warm_up": self.warm_up,
             "time_interleaved": self.time_interleaved,
+            "count_marked": self.count_marked,
             "infer": self.infer,
             "describe": self.describe,
             "layers": self.layers,
@@ -100,10 +103,18 @@ class Operations:
         """Runs the slots in turn until their times settle."""
         return warm_up([self._slot(slot) for slot in slots], budget_s)
 
-    def time_interleaved(self, slots: list[str], budget_s: float, min_rounds: int, limit_s: float) -> dict[str, Any]:
-        """Times two slots in the order A-B-B-A."""
+    def time_interleaved(
+        self, slots: list[str], budget_s: float, min_rounds: int, limit_s: float, stays: list[int] | None = None
+    ) -> dict[str, Any]:
+        """Times two slots in the order A-B-B-A; ``stays`` are those of an earlier answer that this one goes on from."""
         first, second = slots
-        return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s)
+        return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s, stays)
+
+    def count_marked(self, slot: str, repeats: int, at_most: int, budget_s: float) -> dict[str, Any]:
+        """Runs the slot between marks, for an instruction counter that watches this process; no time is taken."""
+        return count_marked(
+            self._slot(slot), self._inputs, self._marks, repeats=repeats, at_most=at_most, budget_s=budget_s
+        )
 
     def infer(
         self, slot: str, path: str, names: list[str], outputs_path: str, batch: int | None = None

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latency.worker.engine import Engine
 
-_GROUP = 5  # inferences of each model between two looks at whether the times have settled
-_FAST_NS = 5_000_000
-_FAST_STAY = 3
-_SETTLED = 0.02  # relative change of the median from one group to the next
+_GROUP = 3  # inferences of each model between two looks at whether the times have settled
+_SETTLED = 0.05  # relative change of the median from one group to the next
+_STAY_NS = 2_000_000  # a fast model is timed several times in a row, for about this long
+_LONGEST_STAY = 64
+_FINDS_COLD_CACHES_NS = 3_000_000  # below this the first inference after a change is not timed
 
 
 def warm_up(engines: list[Engine], budget_s: float) -> dict[str, Any]:
     """Runs the engines in turn until their times settle, or until the budget is spent.
 
-    Settled: each engine's median of five inferences is within 2% of its median of the five before. However slow
+    Settled: each engine's median of three inferences is within 5% of its median of the three before. However slow
     the models, each runs at least once.
 
     Returns:
@@ -45,16 +46,26 @@ def warm_up(engines: list[Engine], budget_s: float) -> dict[str, Any]:
     return {"inferences": inferences, "settled": settled, "inference_ns": total_ns}
 
 
-def interleave(first: Engine, second: Engine, budget_s: float, min_rounds: int, limit_s: float) -> dict[str, Any]:
+def interleave(
+    first: Engine,
+    second: Engine,
+    budget_s: float,
+    min_rounds: int,
+    limit_s: float,
+    stays: list[int] | None = None,
+) -> dict[str, Any]:
     """Times two engines in the order A-B-B-A until the budget is spent.
 
-    In this order a drift that is linear in time falls on both alike. Models below 5 ms stay for three inferences
-    where slower ones stay for one, and their first inference after a change is not timed: it finds the caches full
-    of the other model (measured: 5% slower at 0.16 ms), which no user of either model will see. There are at least
-    ``min_rounds`` rounds, but no new one after ``limit_s``, and always one. The garbage collector rests meanwhile.
+    In this order a drift that is linear in time falls on both alike. A slow model stays for one inference, a fast one
+    for as many as fill two milliseconds, and below three milliseconds the first inference after a change is not timed:
+    it finds the caches full of the other model (measured: 5% slower at 0.16 ms), which no user of either model will
+    see. There are at least ``min_rounds`` rounds, but no new one after ``limit_s``, and always one. ``stays`` are
+    those of an earlier call that this one goes on from. The garbage collector rests meanwhile.
 
     Returns:
         ``samples``: the samples of the first and of the second engine, each in the order they were taken;
+        ``rounds``: how many there were, each with the same number of samples of an engine; ``stays``: how many
+        inferences each engine stays for;
         ``untimed_ns``: the wall time of the inferences that were not timed.
     """
     samples: tuple[list[Any], list[Any]] = ([], [])
@@ -62,22 +73,32 @@ def interleave(first: Engine, second: Engine, budget_s: float, min_rounds: int, 
     gc.disable()
     try:
         untimed_ns = [_wall_ns(second), _wall_ns(first)]
-        fast = min(untimed_ns) < _FAST_NS
-        stay = _FAST_STAY if fast else 1
+        before_second, before_first = (int(wall_ns < _FINDS_COLD_CACHES_NS) for wall_ns in untimed_ns)
+        stay_first, stay_second = stays or [_stay(wall_ns) for wall_ns in reversed(untimed_ns)]
         start = time.perf_counter()
         rounds, elapsed_s = 0, 0.0
         while rounds == 0 or elapsed_s < budget_s or (rounds < min_rounds and elapsed_s < limit_s):
-            samples[0].extend(first.time(stay))
-            untimed_ns.append(_wall_ns(second) if fast else 0)
-            samples[1].extend(second.time(2 * stay))
-            untimed_ns.append(_wall_ns(first) if fast else 0)
-            samples[0].extend(first.time(stay))
+            samples[0].extend(first.time(stay_first))
+            untimed_ns.extend(_wall_ns(second) for _ in range(before_second))
+            samples[1].extend(second.time(2 * stay_second))
+            untimed_ns.extend(_wall_ns(first) for _ in range(before_first))
+            samples[0].extend(first.time(stay_first))
             rounds += 1
             elapsed_s = time.perf_counter() - start
     finally:
         if collecting:
             gc.enable()
-    return {"samples": list(samples), "untimed_ns": sum(untimed_ns)}
+    return {
+        "samples": list(samples),
+        "rounds": rounds,
+        "stays": [stay_first, stay_second],
+        "untimed_ns": sum(untimed_ns),
+    }
+
+
+def _stay(wall_ns: int) -> int:
+    """How many inferences a model is timed for before the other has its turn."""
+    return max(1, min(_LONGEST_STAY, -(-_STAY_NS // max(wall_ns, 1)))) if wall_ns < _STAY_NS else 1
 
 
 def _wall_ns(engine: Engine) -> int:

@@ -70,7 +70,7 @@ def profile() -> HardwareProfile:
 @pytest.fixture
 def quick() -> Effort:
     """One short round, whatever comes out."""
-    return Effort(target_half_width=1.0, seconds_per_process=0.01, max_rounds=1, max_seconds=5.0)
+    return Effort(target_half_width=1.0, seconds_per_process=0.01, max_passes=1, max_seconds=5.0)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def process_samples(
             switches=tuple(hit.astype(int).tolist()),
         )
 
-    return ProcessSamples(candidate=model(candidate_ms), baseline=model(baseline_ms))
+    return ProcessSamples(candidate=model(candidate_ms), baseline=model(baseline_ms), rounds=count // 4)
 
 
 @pytest.fixture

@@ -52,21 +52,28 @@ def test_several_threads_on_a_quiet_machine_are_clean(make_process: Maker) -> No
     assert judge(several(make_process, wall_factor=1.4), threads=2, priors=PRIORS).grade == "clean"
 
 
-def test_slowed_baseline_betrays_what_interrupts_nothing(make_process: Maker) -> None:
+def test_level_that_wanders_is_said_and_decides_nothing(make_process: Maker) -> None:
+    """On a shared host it does so while nothing else runs on this machine; neighbours in time do not see it."""
     processes = several(make_process)
     best_ms = baseline_level_ms(processes)
-    assert best_ms == pytest.approx(0.987, rel=0.01)
-    assert judge(processes, threads=1, priors=PRIORS, best_baseline_ms=best_ms * 0.96).grade == "clean"
     slowed = judge(processes, threads=1, priors=PRIORS, best_baseline_ms=best_ms * 0.85)
-    assert (slowed.grade, slowed.clock) == ("contended", "cpu")
-    assert "the baseline ran 18% slower than it can here" in slowed.reason
-    assert judge(processes, threads=2, priors=PRIORS, best_baseline_ms=best_ms * 0.85).grade == "unreliable"
+    assert (slowed.grade, slowed.clock) == ("clean", "wall")
+    assert "the baseline ran 18% slower than it did before" in slowed.reason
 
 
-def test_unsteady_times_are_contended(make_process: Maker) -> None:
-    verdict = judge(several(make_process, spread=0.06, count=300), threads=1, priors=PRIORS)
-    assert (verdict.grade, verdict.clock) == ("contended", "cpu")
-    assert "longer than the fastest tenth" in verdict.reason
+def test_gpu_has_no_processor_time_and_is_clean_or_unreliable(make_process: Maker) -> None:
+    def on_gpu(process: ProcessSamples) -> ProcessSamples:
+        return replace(
+            process,
+            candidate=replace(process.candidate, cpu_ms=None),
+            baseline=replace(process.baseline, cpu_ms=None),
+        )
+
+    quiet = judge([on_gpu(each) for each in several(make_process)], threads=1, priors=PRIORS)
+    crowded = judge([on_gpu(each) for each in several(make_process, interrupted=0.3)], threads=1, priors=PRIORS)
+    assert (quiet.grade, quiet.clock) == ("clean", "wall")
+    assert crowded.clock == "wall"
+    assert crowded.crowded
 
 
 def test_wide_interval_is_unreliable(make_process: Maker) -> None:
@@ -80,8 +87,10 @@ def test_wide_interval_is_unreliable(make_process: Maker) -> None:
 
 def test_where_the_system_counts_no_interruptions_the_clocks_are_compared(make_process: Maker) -> None:
     def uncounted(process: ProcessSamples) -> ProcessSamples:
-        return ProcessSamples(
-            candidate=replace(process.candidate, switches=None), baseline=replace(process.baseline, switches=None)
+        return replace(
+            process,
+            candidate=replace(process.candidate, switches=None),
+            baseline=replace(process.baseline, switches=None),
         )
 
     quiet = [uncounted(process) for process in several(make_process)]

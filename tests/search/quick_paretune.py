@@ -6,7 +6,7 @@ import latency.grading
 import search.evaluate
 from latency import Effort
 
-QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_rounds=1, max_seconds=5.0)
+QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_passes=1, max_seconds=5.0)
 
 
 def shorten() -> None:
