@@ -5,9 +5,11 @@ from __future__ import annotations
 from latency.cache import MeasurementLog
 from latency.combine import combine
 from latency.effort import CONFIRM, RETRY, SEARCH, Effort
+from latency.emulation.instruction_count import InstructionCount
 from latency.errors import MeasurementError, MeasurementFormatError, OperationError, TargetError, WorkerError
 from latency.measure import Cost, Meter
 from latency.measurement import Measurement, MeasurementKey
+from latency.meters import open_meter
 from latency.samples import ProcessSamples, Samples
 from latency.target import Target
 
@@ -17,6 +19,7 @@ __all__ = [
     "SEARCH",
     "Cost",
     "Effort",
+    "InstructionCount",
     "Measurement",
     "MeasurementError",
     "MeasurementFormatError",
@@ -30,4 +33,5 @@ __all__ = [
     "TargetError",
     "WorkerError",
     "combine",
+    "open_meter",
 ]
