@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latency.worker.busy import keep_busy
 from latency.worker.counting import Marks, count_marked
 from latency.worker.engine import EngineError
+from latency.worker.loadgen import run_loadgen
 from latency.worker.machine import machine_facts, machine_state
 from latency.worker.schedule import interleave, warm_up
 
@@ -44,6 +46,8 @@ class Operations:
             "warm_up": self.warm_up,
             "time_interleaved": self.time_interleaved,
             "count_marked": self.count_marked,
+            "busy": self.busy,
+            "loadgen": self.loadgen,
             "infer": self.infer,
             "describe": self.describe,
             "layers": self.layers,
@@ -63,10 +67,13 @@ class Operations:
 
     def hello(self, engine: str) -> dict[str, Any]:
         """Versions and process id. Raises EngineError if the runtime is not installed."""
+        import numpy as np
+
         return {
             "protocol": PROTOCOL_VERSION,
             "pid": os.getpid(),
             "python": platform.python_version(),
+            "numpy": np.__version__,
             "runtime": self._engine_class(engine).version(),  # type: ignore[attr-defined]
         }
 
@@ -115,6 +122,14 @@ class Operations:
         return count_marked(
             self._slot(slot), self._inputs, self._marks, repeats=repeats, at_most=at_most, budget_s=budget_s
         )
+
+    def busy(self, slot: str, seconds: float) -> dict[str, Any]:
+        """Runs back-to-back inferences on the bound inputs."""
+        return keep_busy(self._slot(slot), seconds)
+
+    def loadgen(self, slot: str, folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Drives the slot through MLCommons' LoadGen; ``folder`` takes its logs until they are read."""
+        return run_loadgen(self._slot(slot), folder, settings)
 
     def infer(
         self, slot: str, path: str, names: list[str], outputs_path: str, batch: int | None = None
