@@ -75,6 +75,11 @@ class Engine(Part):
         return affinity
 
     @property
+    def builds(self) -> bool:
+        """Whether the runtime builds an engine of the model on the target, which is then what runs."""
+        return "tensorrt" in self.name
+
+    @property
     def runs_on_gpu(self) -> bool:
         """Whether the network runs on a GPU: processor time then says nothing of it."""
         return self.name != "onnxruntime"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hwprofiles import Engine, HardwareProfile
+    from hwprofiles import HardwareProfile
     from latency.transports import Transport
 
 
@@ -40,14 +40,20 @@ class Baseline:
         session_entries: Mapping[str, str],
     ) -> None:
         _check_batch(feeds, profile.engine.batch_size)
+        self._profile = profile
         self._engine = profile.engine
         self._model = model
         self._digest = hashlib.sha256(model).hexdigest()
         self._feeds = dict(feeds)
         self._entries = dict(session_entries)
+        self._timing_cache: str | None = None
 
-    def preparation(self, transport: Transport) -> list[Request]:
-        """What makes a started worker ready: it names its runtime and machine, takes the inputs, loads the baseline."""
+    def preparation(self, transport: Transport, timing_cache: str | None = None) -> list[Request]:
+        """What makes a started worker ready: it names its runtime and machine, takes the inputs, loads the baseline.
+
+        ``timing_cache`` is a file on the target that builders share; None for no such file.
+        """
+        self._timing_cache = timing_cache
         inputs_path = transport.put(npz(self._feeds), "inputs.npz")
         model_path = transport.put(self._model, "baseline.onnx")
         return [
@@ -59,7 +65,7 @@ class Baseline:
 
     def load_fields(self, path: str, session_entries: Mapping[str, str]) -> dict[str, Any]:
         """The fields of a ``load`` request, but for the slot: any model under the profile's engine settings."""
-        return load_fields(self._engine, path, session_entries)
+        return load_fields(self._profile, path, session_entries, timing_cache=self._timing_cache)
 
     def key(
         self, model: bytes, session_entries: Mapping[str, str], *, hardware_id: str, runtime: str
@@ -86,16 +92,17 @@ class Baseline:
 
 
 def load_fields(
-    engine: Engine, path: str, session_entries: Mapping[str, str], *, folder: str | None = None
+    profile: HardwareProfile, path: str, session_entries: Mapping[str, str], *, timing_cache: str | None = None
 ) -> dict[str, Any]:
     """The fields of a ``load`` request, but for the slot.
 
     Args:
-        engine: the runtime and its settings.
+        profile: the runtime and its settings. Builders look for 2:4 patterns where the profile says that they pay.
         path: the model on the target.
         session_entries: session entries that the model needs.
-        folder: on the target, for what builders keep there (their timing cache); None keeps nothing.
+        timing_cache: a file on the target that builders read and write; None for no such file.
     """
+    engine = profile.engine
     settings = {
         "provider": engine.provider,
         "threads": engine.threads,
@@ -104,10 +111,16 @@ def load_fields(
         "device": engine.device,
         "options": dict(engine.options),
         "session_entries": dict(session_entries),
-        "timing_cache": None if folder is None else f"{folder}/timing.cache",
-        "built": f"{path}.engine",
+        "timing_cache": timing_cache,
+        "built": built_path(path),
+        "sparse_weights": "2:4" in profile.sparsity.patterns,
     }
     return {"engine": engine.name, "path": path, "settings": settings}
+
+
+def built_path(path: str) -> str:
+    """Where the engine that a builder makes of the model at ``path`` lies on the target."""
+    return f"{path}.engine"
 
 
 def npz(feeds: Mapping[str, NDArray[Any]]) -> bytes:

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from latency.baseline import Baseline
+from latency.baseline import Baseline, built_path
+from latency.built_engines import BuiltEngines
 from latency.effort import SEARCH, Effort
 from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.grading import baseline_level_ms, judge
 from latency.measurement import Measurement
 from latency.ring import WorkerRing
-from latency.rounds import Rounds
+from latency.rounds import CANDIDATE, Rounds
 from latency.statistics import SpreadPool
 from latency.target import machine_behind
 from latency.transports import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from latency.statistics import SpreadPrior
     from latency.transports import Transport
 
+_BUILD_S = 600.0  # an engine's build times many kernels
 _START_S = 60.0  # a small board imports its runtime slowly
 _RENEW_AFTER = 2  # candidates; a process start costs as much as half a measurement
 _CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
@@ -64,6 +67,8 @@ class Meter:
         feeds: input name to array, first axis the profile's batch size; both models are timed on them.
         baseline_session_entries: session entries that the baseline needs.
         effort: how exact, unless ``measure`` says otherwise.
+        built: the folder where engines that the runtime builds of candidates are kept, so that a candidate measured
+            again is the same engine; None keeps none.
         log: where every measurement goes, and where equal ones are found again.
         transport: how workers are started; None for what the profile names.
         machine: what the target is; None asks its workers.
@@ -85,6 +90,7 @@ class Meter:
         baseline_session_entries: Mapping[str, str] | None = None,
         effort: Effort = SEARCH,
         log: MeasurementLog | None = None,
+        built: Path | None = None,
         transport: Transport | None = None,
         machine: Machine | None = None,
         workers: int = 4,
@@ -100,10 +106,12 @@ class Meter:
         self._baseline = Baseline(profile, baseline, feeds, baseline_session_entries or {})
         self._effort = effort
         self._log = log
+        self._engines = BuiltEngines(profile, built)
+        self._timing_cache: str | None = None
         self._transport = transport
         self._machine = machine
         self._size = workers
-        self._patience_s = patience_s
+        self._patience_s = max(patience_s, _BUILD_S) if profile.engine.builds else patience_s
         self._clock = clock
         self._now = now
         self._runtime = ""
@@ -116,7 +124,8 @@ class Meter:
         start = self._clock()
         with ExitStack() as stack:
             transport = stack.enter_context(self._transport or open_transport(self._profile.reach))
-            preparation = self._baseline.preparation(transport)
+            self._timing_cache = self._engines.open(transport)
+            preparation = self._baseline.preparation(transport, self._timing_cache)
             try:
                 ring = self._start_ring(transport, preparation)
                 _import_statistics()
@@ -141,6 +150,7 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open is not None:
+            self._engines.close(self._open[0], self._timing_cache)
             self._open[2].close()
             self._open = None
 
@@ -196,6 +206,7 @@ class Meter:
     ) -> Measurement:
         transport, ring, _stack = self._opened()
         path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
+        self._engines.place(transport, built_path(path), key.model_digest)
         rounds = Rounds(
             ring,
             load_fields=self._baseline.load_fields(path, entries),
@@ -206,10 +217,13 @@ class Meter:
         priors = {which: pool.prior() for which, pool in self._spread.items()}
         try:
             verdict = self._run(rounds, effort, start, priors)
+            if rounds.loaded is not None:
+                self._engines.keep(transport, rounds.loaded, CANDIDATE, built_path(path), key.model_digest)
         finally:
             rounds.clear_away()
             self._renew(ring)
             transport.remove(path)
+            self._engines.clear_away(transport, built_path(path))
             self._account(rounds, start)
         level_ms = baseline_level_ms(rounds.processes)
         self._best_baseline_ms = min(level_ms, self._best_baseline_ms or level_ms)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latency.transports import Connection
 
 BASELINE = "baseline"
-_CANDIDATE = "candidate"
+CANDIDATE = "candidate"
 
 _WARM_UP_S = 0.05
 _MIN_ROUNDS = 3  # of A-B-B-A in each process, so that a slow model has a dozen from four
@@ -80,6 +80,12 @@ class Rounds:
             msg = f"the candidate cannot be measured: {error}"
             raise MeasurementError(msg) from error
 
+    @property
+    def loaded(self) -> Connection | None:
+        """A worker that holds the candidate, if one lives."""
+        living = [worker.connection for worker in self._ring.workers if worker.ready and not worker.lost]
+        return next((connection for connection in living if connection in self._loaded), None)
+
     def forget(self) -> None:
         """Drops the samples so far: the machine was too crowded for them to say anything."""
         self._taken.clear()
@@ -89,7 +95,7 @@ class Rounds:
         for worker in self._ring.workers:
             if worker.ready and not worker.lost and worker.connection in self._loaded:
                 try:
-                    worker.connection.request("unload", self._patience_s, slot=_CANDIDATE)
+                    worker.connection.request("unload", self._patience_s, slot=CANDIDATE)
                 except (WorkerError, OperationError) as error:
                     worker.lost = True
                     _log.warning("a worker was lost while unloading: %s", error)
@@ -112,7 +118,7 @@ class Rounds:
         losses: list[WorkerError] = []
         for worker in workers:
             try:
-                worker.connection.post("load", slot=_CANDIDATE, **self._load_fields)
+                worker.connection.post("load", slot=CANDIDATE, **self._load_fields)
             except WorkerError as error:
                 worker.lost = True
                 losses.append(error)
@@ -140,7 +146,7 @@ class Rounds:
                 self._load_everywhere()
 
     def _time(self, connection: Connection) -> ProcessSamples:
-        slots = [BASELINE, _CANDIDATE]
+        slots = [BASELINE, CANDIDATE]
         warmed_ns = 0 if connection in self._taken else self._warm_up(connection, slots)
         budget_s = self._effort.seconds_per_process
         limit_s = self._effort.max_seconds / len(self._ring.workers)

@@ -113,7 +113,7 @@ class Target:
         inputs = transport.put(npz(feeds), "inputs.npz")
         self.request("inputs", path=inputs, names=list(feeds))
         path = transport.put(model, "model.onnx")
-        fields = load_fields(self.profile.engine, path, session_entries or {})
+        fields = load_fields(self.profile, path, session_entries or {})
         self.request("load", slot=_SLOT, **fields)
 
     def layers(self, count: int) -> list[dict[str, Any]]:
