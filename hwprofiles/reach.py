@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from hwprofiles.errors import ProfileError
+from hwprofiles.errors import ProfileError, first_problem
 from hwprofiles.part import Part
 
 Word = Annotated[str, Field(min_length=1)]
 
-_HOST = re.compile(r"^(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[0-9a-fA-F:]+)\]|(?P<host>[^:@\s\[\]]+))(?::(?P<port>\d+))?$")
+_HOST = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[0-9a-fA-F:]+(?:%[\w.-]+)?)\]|(?P<host>[^:@\s\[\]]+))(?::(?P<port>\d+))?"
+)
 
 
 class LocalReach(Part):
@@ -51,8 +53,8 @@ class SshReach(Part):
     @field_validator("python_command")
     @classmethod
     def _names_a_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if not words:
-            msg = 'list the program and its arguments, such as ["python3"]'
+        if not words or any("\0" in word for word in words):
+            msg = 'list the program and its arguments, without null characters, such as ["python3"]'
             raise ValueError(msg)
         return words
 
@@ -62,13 +64,17 @@ class SshReach(Part):
         Raises:
             ProfileError: it is no such thing.
         """
-        found = _HOST.match(destination)
+        found = _HOST.fullmatch(destination)
         port = int(found["port"]) if found and found["port"] else self.port
         if not found or not 1 <= port <= 65535:
             msg = f"--host takes [USER@]HOST[:PORT], got {destination!r}"
             raise ProfileError(msg)
         changes = {"host": found["host"] or found["six"], "port": port, "user": found["user"] or self.user}
-        return type(self).model_validate({**self.model_dump(), **changes})
+        try:
+            return type(self).model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            msg = f"--host {destination!r}: {first_problem(error, type(self))}"
+            raise ProfileError(msg) from error
 
 
 class EmulatedReach(Part):

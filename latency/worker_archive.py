@@ -6,7 +6,18 @@ import io
 import zipfile
 from importlib import resources
 
-_MAIN = b"from latency.worker.serve import main\n\nmain()\n"
+# Reads as any Python: an old one has to get as far as its refusal.
+_MAIN = b"""\
+import sys
+
+if sys.version_info < (3, 9):
+    found = (sys.executable,) + sys.version_info[:2]
+    sys.exit("the worker needs Python 3.9 or newer, and %s is Python %d.%d" % found)
+
+from latency.worker.__main__ import main
+
+main(sys.argv[1:])
+"""
 _OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold; the same bytes on every day
 
 

@@ -1,8 +1,27 @@
-"""``python -m latency.worker``: serves standard input."""
+"""The archive's commands: none serves standard input, ``serve LOCK`` too, ``keep FOLDER GRACE_S SILENCE_S`` keeps."""
 
 from __future__ import annotations
 
-from latency.worker.serve import main
+import sys
+
+
+def main(arguments: list[str]) -> None:
+    """Serves standard input; under a lock file if one is given. Or keeps a folder.
+
+    Raises:
+        SystemExit: the arguments are none of these.
+    """
+    if arguments[:1] == ["keep"] and len(arguments) == 4:
+        from latency.worker import keep
+
+        keep.main(arguments[1], float(arguments[2]), float(arguments[3]))
+    elif not arguments or (arguments[0] == "serve" and len(arguments) == 2):
+        from latency.worker import serve
+
+        serve.main(*arguments[1:])
+    else:
+        sys.exit(f"{__doc__} Got: {' '.join(arguments)}")
+
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

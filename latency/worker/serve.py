@@ -8,9 +8,11 @@ import queue
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency.worker import ENGINES
+from latency.worker.lock import hold
 from latency.worker.operations import Operations
 
 if TYPE_CHECKING:
@@ -43,8 +45,13 @@ def serve(requests: BinaryIO, channel: int, operations: Operations) -> None:
         _send(channel, {"id": request.get("id"), **(answer or operations.call(request))})
 
 
-def main() -> None:
-    """Serves standard input. What else is printed, by native code too, goes to standard error."""
+def main(lock: str | None = None) -> None:
+    """Serves standard input. What else is printed, by native code too, goes to standard error.
+
+    Args:
+        lock: a file that says that this process lives; None for none.
+    """
+    held = hold(Path(lock)) if lock else None
     channel = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -56,6 +63,8 @@ def main() -> None:
         traceback.print_exc()
         status = 1
     sys.stderr.flush()
+    if held is not None:
+        held.close()
     os._exit(status)  # the thread that waits on standard input must not hold the process up
 
 
