@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MEASUREMENTS = "measurements.jsonl"
 INSTRUCTIONS = "instructions.jsonl"
+ENGINES = "engines"
 
 
 def open_meter(
@@ -38,7 +39,7 @@ def open_meter(
         feeds: input name to array, first axis the profile's batch size.
         baseline_session_entries: session entries that the baseline needs.
         log_folder: where everything measured goes and is found again, in ``measurements.jsonl`` or, for instructions,
-            ``instructions.jsonl``; None keeps nothing.
+            ``instructions.jsonl``; engines that a runtime builds lie in ``engines/``. None keeps nothing.
 
     Raises:
         ValueError: feeds and batch size disagree.
@@ -47,7 +48,10 @@ def open_meter(
     """
     if profile.reach.transport != "emulated":
         log = None if log_folder is None else MeasurementLog(log_folder / MEASUREMENTS)
-        return Meter(profile, baseline, feeds, baseline_session_entries=baseline_session_entries, log=log)
+        built = None if log_folder is None else log_folder / ENGINES
+        return Meter(
+            profile, baseline, feeds, baseline_session_entries=baseline_session_entries, log=log, built=built
+        )
     from latency.emulation.instruction_log import InstructionLog
     from latency.emulation.instruction_meter import InstructionMeter
 
