@@ -18,6 +18,19 @@ class EngineError(Exception):
         self.kind = kind
 
 
+def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of ``Engine.load``, with the defaults of those that may be left out."""
+    optional = {"device": 0, "options": {}, "timing_cache": None, "built": None, "sparse_weights": False}
+    return {**optional, **settings}
+
+
+def check_names(names: list[str], inputs: Mapping[str, Any]) -> None:
+    """Raises EngineError unless ``inputs`` has exactly the model's input names."""
+    if sorted(inputs) != sorted(names):
+        msg = f"the model's inputs are {sorted(names)}, got {sorted(inputs)}; pass these inputs by name"
+        raise EngineError(msg, kind="inputs")
+
+
 class Engine(Protocol):
     """A runtime that can be timed."""
 
@@ -38,8 +51,11 @@ class Engine(Protocol):
     def load(self, model_bytes: bytes, settings: Mapping[str, Any]) -> None:
         """Makes the model ready to run.
 
-        Settings are ``provider``, ``threads``, ``spinning``, ``session_entries``, ``device`` (a GPU's number),
-        ``options`` (the provider's own) and ``timing_cache`` (a file that builders read and write, or None).
+        Settings are ``provider``, ``threads``, ``spinning``, ``session_entries``; and, where they are not left out,
+        ``device`` (a GPU's number), ``options`` (the provider's own), ``timing_cache`` (a file that builders read and
+        write), ``built`` (a file for what a builder makes of this model: taken from there if it exists, so that all
+        workers time the same) and ``sparse_weights`` (whether a builder looks for 2:4 patterns). An engine that
+        builds for the shapes of its inputs does so in ``bind``, which may then raise what this may.
 
         Raises:
             EngineError: the model or the settings are refused, or another provider than asked for would run it.

@@ -1,10 +1,15 @@
-"""ONNX Runtime with any of its execution providers."""
+"""ONNX Runtime on the processor, or with any provider that needs no clock of its own."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latency.worker.engine import EngineError
+from latency.worker.engine import EngineError, check_names, complete
+from latency.worker.onnx_model import read_facts
+from latency.worker.onnxruntime_profile import layer_rows, read_profile
+from latency.worker.onnxruntime_session import import_onnxruntime, open_session, run_session, session_options
 from latency.worker.stopwatch import switch_counter, time_calls
 
 if TYPE_CHECKING:
@@ -12,11 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-_PACKAGES = {
-    "CUDAExecutionProvider": "onnxruntime-gpu, in an environment without onnxruntime",
-    "TensorrtExecutionProvider": "onnxruntime-gpu and TensorRT, in an environment without onnxruntime",
-    "OpenVINOExecutionProvider": "onnxruntime-openvino, in an environment without onnxruntime",
-}
+_PROFILED_WARM_UP = 3  # inferences before those whose layers count
 
 
 class OnnxRuntimeEngine:
@@ -24,6 +25,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self) -> None:
         self._session: Any = None
+        self._model = b""
         self._outputs: list[str] = []
         self._inputs: dict[str, np.ndarray] = {}
         self._settings: dict[str, Any] = {}
@@ -35,12 +37,7 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: ONNX Runtime is not installed.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            msg = f"ONNX Runtime cannot be imported ({error}); install onnxruntime for this Python"
-            raise EngineError(msg, kind="runtime_missing") from error
-        return f"onnxruntime {onnxruntime.__version__}"
+        return f"onnxruntime {import_onnxruntime().__version__}"
 
     @classmethod
     def accelerator(cls, device: int) -> str | None:
@@ -53,21 +50,11 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: the model or a setting is refused, or another provider would run it.
         """
-        self.version()
-        import onnxruntime
-
-        provider = settings["provider"]
-        _require_provider(provider, onnxruntime.get_available_providers(), onnxruntime.__version__)
-        try:
-            session = onnxruntime.InferenceSession(model_bytes, _session_options(settings), providers=[provider])
-        except Exception as error:  # ONNX Runtime raises many types of its own
-            msg = f"ONNX Runtime {onnxruntime.__version__} does not load the model: {error}"
-            raise EngineError(msg, kind="model_refused") from error
-        # onnxruntime-gpu lists providers that cannot start and falls back; the session tells which one came.
-        _require_provider(provider, session.get_providers()[:1], onnxruntime.__version__)
-        self._session = session
-        self._outputs = [output.name for output in session.get_outputs()]
-        self._settings = dict(settings)
+        self.close()
+        self._settings = complete(settings)
+        self._session = self._open(model_bytes, session_options(self._settings))
+        self._model = model_bytes
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Sets the inputs that ``time`` runs with.
@@ -75,22 +62,19 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: the names are not the model's.
         """
-        names = sorted(entry.name for entry in self._loaded().get_inputs())
-        if sorted(inputs) != names:
-            msg = f"the model's inputs are {names}, got {sorted(inputs)}; pass these inputs by name"
-            raise EngineError(msg, kind="inputs")
+        check_names([entry.name for entry in self._loaded().get_inputs()], inputs)
         self._inputs = dict(inputs)
 
     def time(self, count: int) -> list[list[int | None]]:
         """Runs ``count`` inferences on the bound inputs; ``[wall_ns, thread_cpu_ns, switches]`` for each."""
-        session, outputs, inputs = self._loaded(), self._outputs, self._inputs
-        if not inputs:
-            raise EngineError("no inputs are bound; bind inputs before timing", kind="inputs")
-        return time_calls(lambda: session.run(outputs, inputs), count, switch_counter(self._settings["threads"]))
+        session, outputs, inputs = self._loaded(), self._outputs, self._bound()
+        switches = switch_counter(self._settings["threads"])
+        return list(run_session(lambda: time_calls(lambda: session.run(outputs, inputs), count, switches)))
 
     def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One inference: output name to array."""
-        values = self._loaded().run(self._outputs, dict(inputs))
+        session = self._loaded()
+        values = run_session(lambda: session.run(self._outputs, dict(inputs)))
         return dict(zip(self._outputs, values))  # noqa: B905 - zip(strict=) needs Python 3.10
 
     def describe(self) -> dict[str, Any]:
@@ -105,8 +89,22 @@ class OnnxRuntimeEngine:
         }
 
     def layers(self, count: int) -> list[dict[str, Any]]:
-        """Not yet."""
-        raise EngineError("layers", kind="unsupported")
+        """Time and kernel of each node over ``count`` inferences, from ONNX Runtime's own profile.
+
+        A second session of the same model and options is profiled, so that ``time`` keeps its speed; the profile's
+        clock ticks in microseconds.
+        """
+        self._loaded()
+        inputs = self._bound()
+        with tempfile.TemporaryDirectory() as folder:
+            options = session_options(self._settings)
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "layers")
+            session = self._open(self._model, options)
+            for _ in range(_PROFILED_WARM_UP + count):
+                run_session(lambda: session.run(self._outputs, inputs))
+            runs = read_profile(Path(session.end_profiling()))
+        return layer_rows(runs, read_facts(self._model).operators, skip=_PROFILED_WARM_UP)
 
     def artifact(self) -> tuple[bytes, dict[str, Any]] | None:
         """None: the model's own bytes are what runs."""
@@ -115,36 +113,19 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Frees the session."""
         self._session = None
+        self._model = b""
         self._inputs = {}
+
+    def _open(self, model_bytes: bytes, options: Any) -> Any:
+        own = {key: str(value) for key, value in self._settings["options"].items()}
+        return open_session(model_bytes, options, [(self._settings["provider"], own)])
 
     def _loaded(self) -> Any:
         if self._session is None:
             raise EngineError("no model is loaded; load one first", kind="not_loaded")
         return self._session
 
-
-def _session_options(settings: Mapping[str, Any]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings["threads"]
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    spinning = settings["spinning"]
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    if spinning and settings["threads"] > 1:
-        # Two sessions take turns in one process: the idle one's threads must not spin on the other one's cores.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-    for key, value in settings["session_entries"].items():
-        options.add_session_config_entry(key, value)
-    return options
-
-
-def _require_provider(asked: str, came: list[str], version: str) -> None:
-    if asked not in came:
-        package = _PACKAGES.get(asked, f"the ONNX Runtime package that holds {asked}")
-        msg = (
-            f"asked for {asked}, got {', '.join(came) or 'none'} from onnxruntime {version}; "
-            f"install {package}, or change the profile's provider"
-        )
-        raise EngineError(msg, kind="provider")
+    def _bound(self) -> dict[str, np.ndarray]:
+        if not self._inputs:
+            raise EngineError("no inputs are bound; bind inputs before timing", kind="inputs")
+        return self._inputs

@@ -1,10 +1,16 @@
-"""Times one call: wall clock, this thread's processor time, and how often the system took the processor away."""
+"""Times one call: wall clock, this thread's processor time, and how often the system took the processor away.
+
+On a GPU the clock is a pair of events in the stream, and the processor's time says nothing of the inference.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latency.worker.cuda_driver import Gpu
 
 try:
     import resource
@@ -46,4 +52,24 @@ def time_calls(call: Callable[[], Any], count: int, switches: Callable[[], int |
         switches_after = switches()
         known = switches_before is not None and switches_after is not None
         samples.append([wall_ns, cpu_ns, switches_after - switches_before if known else None])  # type: ignore[operator]
+    return samples
+
+
+def time_on_gpu(
+    gpu: Gpu, enqueue: Callable[[], Any], count: int, switches: Callable[[], int | None]
+) -> list[list[int | None]]:
+    """Lets ``enqueue`` put one inference into the GPU's stream ``count`` times, each alone in it.
+
+    The time is that between an event before and one behind the inference: with what the processor needs to launch
+    it, since the GPU waits for that too, and without transfers. Returns ``[event_ns, None, switches]`` for each.
+    """
+    samples: list[list[int | None]] = []
+    for _ in range(count):
+        switches_before = switches()
+        gpu.start_clock()
+        enqueue()
+        event_ns = gpu.stop_clock()
+        switches_after = switches()
+        known = switches_before is not None and switches_after is not None
+        samples.append([event_ns, None, switches_after - switches_before if known else None])  # type: ignore[operator]
     return samples
