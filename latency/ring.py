@@ -18,10 +18,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Worker:
-    """One place in the ring. ``ready`` once its process has said hello and loaded the baseline."""
+    """One place in the ring.
+
+    ``ready`` once its process has said hello and loaded the baseline, ``warm`` once it has timed it.
+    """
 
     connection: Connection
     ready: bool = False
+    warm: bool = False
     lost: bool = False
 
 
@@ -109,7 +113,7 @@ class WorkerRing:
 
     def _restart(self, worker: Worker) -> None:
         worker.connection.close()
-        worker.ready, worker.lost = False, True
+        worker.ready, worker.warm, worker.lost = False, False, True
         worker.connection = self._transport.start()
         worker.lost = False
 

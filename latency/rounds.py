@@ -91,14 +91,21 @@ class Rounds:
         self._taken.clear()
 
     def clear_away(self) -> None:
-        """Unloads the candidate from the workers that live."""
-        for worker in self._ring.workers:
-            if worker.ready and not worker.lost and worker.connection in self._loaded:
-                try:
-                    worker.connection.request("unload", self._patience_s, slot=CANDIDATE)
-                except (WorkerError, OperationError) as error:
-                    worker.lost = True
-                    _log.warning("a worker was lost while unloading: %s", error)
+        """Unloads the candidate from the workers that live, in all of them at once."""
+        living = [worker for worker in self._ring.workers if worker.ready and not worker.lost]
+        holding = [worker for worker in living if worker.connection in self._loaded]
+        asked = [w for w in holding if self._unloads(w, lambda connection: connection.post("unload", slot=CANDIDATE))]
+        for worker in asked:
+            self._unloads(worker, lambda connection: connection.collect(self._patience_s))
+
+    def _unloads(self, worker: Worker, step: Callable[[Connection], object]) -> bool:
+        try:
+            step(worker.connection)
+        except (WorkerError, OperationError) as error:
+            worker.lost = True
+            _log.warning("a worker was lost while unloading: %s", error)
+            return False
+        return True
 
     def _load_everywhere(self) -> None:
         """Loads the candidate where it is not loaded, in all those workers at once."""
@@ -139,15 +146,18 @@ class Rounds:
     def _time_until_answered(self, worker: Worker) -> ProcessSamples:
         while True:
             try:
-                return self._time(worker.connection)
+                return self._time(worker)
             except WorkerError as error:
                 worker.lost = True
                 self._lose(error)
                 self._load_everywhere()
 
-    def _time(self, connection: Connection) -> ProcessSamples:
-        slots = [BASELINE, CANDIDATE]
-        warmed_ns = 0 if connection in self._taken else self._warm_up(connection, slots)
+    def _time(self, worker: Worker) -> ProcessSamples:
+        connection, slots = worker.connection, [BASELINE, CANDIDATE]
+        warmed_ns = 0
+        if connection not in self._taken:
+            warmed_ns = self._warm_up(connection, slots[worker.warm :])
+            worker.warm = True
         budget_s = self._effort.seconds_per_process
         limit_s = self._effort.max_seconds / len(self._ring.workers)
         answer = connection.request(
