@@ -20,6 +20,8 @@ _SMALLEST_DAMPING = 1e-6
 # Inputs worked on one by one between two products of matrices.
 BLOCK = 48
 _PANEL = 96
+DAMPING = 0.01
+"""Share of the mean diagonal added to the diagonal, unless a caller says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +107,19 @@ def multiply(matrices: NDArray[np.float32], columns: NDArray[np.float32]) -> NDA
     return product.transpose(1, 0, 2)
 
 
-def prepare(second: NDArray[np.floating], damping: float = 0.01) -> Elimination:
+def independent(groups: int, inputs: int) -> Elimination:
+    """What `prepare` finds for inputs that are independent and of equal power, without looking."""
+    order = np.arange(inputs, dtype=np.int64)[::-1]
+    return Elimination(
+        order=np.tile(order, (groups, 1)),
+        coupling=np.tile(np.eye(inputs, dtype=np.float32), (groups, 1, 1)),
+        cost=np.full((groups, inputs), np.square(np.sqrt(1.0 + DAMPING)), np.float32),
+        power=np.ones(groups),
+        damping=DAMPING,
+    )
+
+
+def prepare(second: NDArray[np.floating], damping: float = DAMPING) -> Elimination:
     """Order and factor of second moments, once per layer; every rounding and mask of the layer shares them.
 
     The rounding error to expect is the sum of `cost`, and the product of the costs is the same in every order. The

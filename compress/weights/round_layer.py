@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from compress.formats.weight_only import block_parameters
 from compress.weight_rows import from_rows, repeat_per_row, to_rows
-from compress.weights.elimination import Elimination, prepare
+from compress.weights.elimination import Elimination, independent, prepare
 from compress.weights.layer_state import LayerState
 from compress.weights.refit import response_error
 from compress.weights.round_weights import channel_scales, round_compensated
@@ -58,10 +58,7 @@ class RoundedLayer:
 def elimination_of(state: LayerState) -> Elimination:
     """What rounding and masking the layer need to know of its inputs; without moments, inputs count as independent."""
     second = state.second
-    if second is None:
-        length = state.rows.shape[2]
-        second = np.broadcast_to(np.eye(length, dtype=np.float32), (state.layer.groups, length, length))
-    return prepare(second)
+    return independent(state.layer.groups, state.rows.shape[2]) if second is None else prepare(second)
 
 
 def round_layer(state: LayerState, grid: WeightGrid, elimination: Elimination) -> RoundedLayer:

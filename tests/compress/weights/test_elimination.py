@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress.weights.elimination import Elimination, prepare
+from compress.weights.elimination import Elimination, independent, prepare
 from tests.compress.made_moments import correlated, random_rows
 
 _SEEDS = st.integers(0, 2**32 - 1)
@@ -92,3 +92,11 @@ def test_arranging_is_undone_by_restoring(seed: int) -> None:
 def test_what_has_no_factors_is_refused(second: np.ndarray, damping: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prepare(second, damping)
+
+
+def test_independent_inputs_need_no_factorizing() -> None:
+    """As `prepare` would have it of the identity, at a price that does not grow with the cube of the inputs."""
+    known, found = independent(2, 130), prepare(np.broadcast_to(np.eye(130, dtype=np.float32), (2, 130, 130)))
+    for name in ("order", "coupling", "cost", "power"):
+        assert np.array_equal(getattr(known, name), getattr(found, name)), name
+    assert known.damping == found.damping
