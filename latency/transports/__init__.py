@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from latency.errors import TargetError
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -86,8 +88,13 @@ def open_transport(reach: LocalReach | SshReach | EmulatedReach) -> Transport:
         TargetError: what it needs is not installed here.
     """
     if reach.transport == "ssh":
-        from latency.transports.ssh import SshTransport
-
+        try:
+            from latency.transports.ssh import SshTransport
+        except ModuleNotFoundError as error:
+            if error.name != "asyncssh":
+                raise
+            msg = "a target reached over SSH needs asyncssh, which is not installed; run: pip install 'paretune[ssh]'"
+            raise TargetError(msg) from error
         return SshTransport(reach)
     if reach.transport == "emulated":
         from latency.transports.emulated import EmulatedTransport

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,37 @@ from latency.statistics import SpreadPrior
 from latency.transports.local import LocalTransport
 
 FAULTS = Path(__file__).parent / "faulty_worker.py"
+
+
+def sibling(name: str) -> ModuleType:
+    """A file beside this one; tests are no packages, and are imported by path."""
+    spec = spec_from_file_location(f"tests_latency_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def ssh_servers() -> ModuleType:
+    """The module of servers to log in to."""
+    return sibling("ssh_servers")
+
+
+@pytest.fixture(scope="session")
+def sshd(ssh_servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """OpenSSH's server on loopback."""
+    with ssh_servers.open_ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def asyncssh_server(ssh_servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The server of asyncssh, in this process."""
+    with ssh_servers.AsyncsshServer(tmp_path_factory.mktemp("asyncssh")) as server:
+        yield server
 
 
 def onnx_bytes(width: int = 16, operator: str = "MatMul", seed: int = 0) -> bytes:

@@ -1,4 +1,7 @@
-"""The real worker with one fault. Arguments: the archive, the fault, and a file without which it behaves."""
+"""The real worker with one fault.
+
+Arguments: the archive, the fault, a file without which it behaves, and over SSH the file that it locks.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-archive, fault, armed = sys.argv[1:4]
+archive, fault, armed, *lock = sys.argv[1:]
 sys.path.insert(0, archive)
 
 from latency.worker import operations, serve  # noqa: E402
@@ -49,4 +52,4 @@ def send(channel, answer):
 
 
 operations.interleave, OnnxRuntimeEngine.load, serve._send = interleave, load, send
-serve.main()
+serve.main(*lock)

@@ -59,12 +59,12 @@ async def log_in(
         raise ConnectionError(msg) from error
     except asyncssh.HostKeyNotVerifiable as error:
         raise TargetError(_host_key_words(reach, client, str(error))) from error
-    except asyncssh.KeyExchangeFailed as error:
+    except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError) as error:
         raise await _no_common_key(reach, known, error) from error
     except asyncssh.PermissionDenied as error:
         raise PermissionError(_refusal_words(reach)) from error
     except (OSError, asyncssh.Error) as error:
-        raise ConnectionError(f"cannot reach {where(reach)}: {error}; is it on, and is the address right?") from error
+        raise ConnectionError(_unreachable_words(reach, error)) from error
     return connection, client
 
 
@@ -157,19 +157,28 @@ def _unknown_key_words(reach: SshReach, shown: asyncssh.SSHKey, expected: list[a
     )
 
 
-async def _no_common_key(reach: SshReach, known: asyncssh.SSHKnownHosts, error: Exception) -> TargetError:
-    """Only kinds of keys that are known are asked for; a host with none of them may have changed."""
+async def _no_common_key(
+    reach: SshReach, known: asyncssh.SSHKnownHosts, error: Exception
+) -> TargetError | ConnectionError:
+    """What it means that no key was agreed on: a host is asked only for the kinds of keys that are known of it.
+
+    One that has none of them has changed; servers hang up then, as they do for other reasons.
+    """
+    expected = _keys_of(known, reach.host, "", reach.port)
     try:
         async with asyncio.timeout(reach.connect_timeout_s):
             shown = await asyncssh.get_server_host_key(reach.host, reach.port, config=None)
-    except (OSError, asyncssh.Error, TimeoutError):
+    except (OSError, asyncssh.Error):
         shown = None
-    expected = _keys_of(known, reach.host, "", reach.port)
-    if shown is not None and expected:
+    if shown is not None and expected and shown not in expected:
         return TargetError(_unknown_key_words(reach, shown, expected))
-    return TargetError(
-        f"{where(reach)} and this SSH client have no method in common: {error}; update the older of both"
-    )
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return TargetError(f"{where(reach)} and this SSH client have no method in common: {error}; update the older")
+    return ConnectionError(_unreachable_words(reach, error))
+
+
+def _unreachable_words(reach: SshReach, error: Exception) -> str:
+    return f"cannot reach {where(reach)}: {error}; is it on, and is the address right?"
 
 
 def _refusal_words(reach: SshReach) -> str:

@@ -16,15 +16,21 @@ import pytest
 from latency.errors import OperationError, WorkerError
 from latency.transports import Connection, Transport
 from latency.transports.local import LocalTransport
+from latency.transports.ssh import SshTransport
 
-TRANSPORTS: dict[str, Callable[[], Transport]] = {"local": LocalTransport}
+Maker = Callable[[pytest.FixtureRequest], Transport]
+TRANSPORTS: dict[str, Maker] = {
+    "local": lambda _request: LocalTransport(),
+    "asyncssh": lambda request: SshTransport(request.getfixturevalue("asyncssh_server").reach()),
+    "sshd": lambda request: SshTransport(request.getfixturevalue("sshd").reach()),
+}
 TIMEOUT_S = 60.0
 SETTINGS = {"provider": "CPUExecutionProvider", "threads": 1, "spinning": True, "session_entries": {}}
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
 def transport(request: pytest.FixtureRequest) -> Iterator[Transport]:
-    with TRANSPORTS[request.param]() as opened:
+    with TRANSPORTS[request.param](request) as opened:
         yield opened
 
 
@@ -57,7 +63,9 @@ def test_two_models_are_timed_in_turn(connection: Connection) -> None:
     assert warmed["inferences"] >= 1
     answer = connection.request("time_interleaved", TIMEOUT_S, **timing(0.02))
     first, second = answer["samples"]
-    assert len(first) == len(second) >= 4
+    stays, rounds = answer["stays"], answer["rounds"]
+    assert rounds >= 2
+    assert [len(first), len(second)] == [2 * stay * rounds for stay in stays]
     assert all(len(row) == 3 and row[0] > 0 for row in first + second)
 
 
@@ -115,6 +123,25 @@ def test_no_answer_in_time_ends_the_worker(connection: Connection) -> None:
         connection.request("time_interleaved", 0.2, **timing(30.0))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_what_is_put_comes_back_as_it_was(transport: Transport) -> None:
+    data = np.random.default_rng(0).bytes(3_000_000)
+    path = transport.put(data, "block")
+    assert transport.get(path) == data
+    assert transport.put(b"", "block") == path, "a name has one path"
+    assert transport.get(path) == b""
+    transport.remove(path)
+    with pytest.raises(FileNotFoundError, match="block"):
+        transport.get(path)
+
+
+def test_a_closed_transport_says_so(transport: Transport) -> None:
+    transport.start()
+    transport.__exit__(None, None, None)
+    for use in (transport.start, lambda: transport.put(b"", "x"), lambda: transport.path("x")):
+        with pytest.raises(RuntimeError, match="not open"):
+            use()
 
 
 def test_closing_twice_and_removing_twice_is_harmless(connection: Connection, transport: Transport) -> None:
