@@ -8,6 +8,7 @@ such nodes on the processor on purpose (onnxruntime issue 17930); here only a no
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import tempfile
 from collections import Counter
@@ -35,6 +36,7 @@ class GpuSession:
     """What the engines of ONNX Runtime's GPU providers have in common. Each says its provider and its options."""
 
     provider = ""
+    memory = "cuda"
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -42,7 +44,7 @@ class GpuSession:
         self._binding: Any = None
         self._run_options: Any = None
         self._gpu: Gpu | None = None
-        self._folder: Path | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._settings: dict[str, Any] = {}
         self._inputs: dict[str, np.ndarray] = {}
         self._outputs: list[str] = []
@@ -72,16 +74,17 @@ class GpuSession:
         Raises:
             EngineError: the model or a setting is refused, the provider cannot start, or there is no such GPU.
         """
-        self.close()
+        self._stack.close()
         settings = complete(settings)
         _refuse_ours(settings["options"])
         onnxruntime = import_onnxruntime()
         options = session_options(settings)
         self._preload(onnxruntime)
         with contextlib.ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._folder = tempfile.TemporaryDirectory()
+            stack.callback(self._end_profile)
             options.enable_profiling = True
-            options.profile_file_prefix = str(self._folder / "first")
+            options.profile_file_prefix = str(Path(self._folder.name) / "first")
             gpu = self._open_gpu(onnxruntime, settings)
             stack.callback(gpu.close)
             own = {key: str(value) for key, value in settings["options"].items()}
@@ -107,10 +110,10 @@ class GpuSession:
         device = self._settings["device"]
         binding = session.io_binding()
         for name, array in inputs.items():
-            value = run_session(lambda array=array: onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", device))
-            binding.bind_ortvalue_input(name, value)
+            place = functools.partial(onnxruntime.OrtValue.ortvalue_from_numpy, array, self.memory, device)
+            binding.bind_ortvalue_input(name, run_session(place))
         for name in self._outputs:
-            binding.bind_output(name, "cuda", device)
+            binding.bind_output(name, self.memory, device)
         run_session(lambda: session.run_with_iobinding(binding, self._run_options))
         gpu.synchronize()
         self._check_placement()
@@ -199,11 +202,8 @@ class GpuSession:
         """Reads where the first inference ran; profiling ends with it."""
         if self._folder is None:
             return
-        path = Path(self._loaded().end_profiling())
-        if not path.is_file():
-            return
-        self._kernels = read_profile(path)
-        path.unlink()
+        self._kernels = read_profile(Path(self._loaded().end_profiling()))
+        self._end_profile()
         strays = [run for run in self._kernels if run.provider != self.provider and carries_data(run)]
         if strays:
             listed = ", ".join(f"{run.kernel} '{run.name}' on {run.provider}" for run in strays[:5])
@@ -217,8 +217,13 @@ class GpuSession:
             msg = f"asked for {self.provider}, but no node runs there; choose another engine for this network"
             raise EngineError(msg, kind="provider")
 
+    def _end_profile(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._folder = None
+
     def _forget(self) -> None:
-        self._session = self._binding = self._run_options = self._gpu = self._folder = None
+        self._session = self._binding = self._run_options = self._gpu = None
         self._inputs, self._kernels = {}, []
 
     def _loaded(self) -> Any:

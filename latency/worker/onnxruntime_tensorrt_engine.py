@@ -6,17 +6,22 @@ engine 'tensorrt' keeps every layer's format as the policy says.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latency.worker.built_file import locked
 from latency.worker.gpu_session import GpuSession
 from latency.worker.onnx_model import read_facts
 from latency.worker.onnxruntime_session import import_onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _LIBRARY_PACKAGES = ("tensorrt_libs",)  # NVIDIA's pip packages: importing one loads what no search path has
@@ -26,6 +31,10 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
     """A session whose nodes TensorRT engines run. What TensorRT leaves to CUDA or the processor is an error."""
 
     provider = "TensorrtExecutionProvider"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._building = contextlib.ExitStack()
 
     @classmethod
     def version(cls) -> str:
@@ -37,6 +46,38 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
         runtime = f"onnxruntime {import_onnxruntime().__version__}"
         number = _tensorrt_number()
         return runtime if number is None else f"{runtime}, TensorRT {_dotted(number)}"
+
+    def load(self, model_bytes: bytes, settings: Mapping[str, Any]) -> None:
+        """As for every GPU provider; where workers share what is built, one builds and the others wait for it.
+
+        Raises:
+            EngineError: the model or a setting is refused, the provider cannot start, or there is no such GPU.
+        """
+        self.close()
+        if settings.get("built") is not None:
+            # The provider's files are not safe for several processes at once; it builds in load and in the first run.
+            self._building.enter_context(locked(settings["built"]))
+        try:
+            super().load(model_bytes, settings)
+        except BaseException:
+            self._building.close()
+            raise
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """As for every GPU provider; what is built for these inputs is built now.
+
+        Raises:
+            EngineError: the names are not the model's, or a node that carries data runs elsewhere.
+        """
+        try:
+            super().bind(inputs)
+        finally:
+            self._building.close()
+
+    def close(self) -> None:
+        """Frees the session, then its stream."""
+        self._building.close()
+        super().close()
 
     def describe(self) -> dict[str, Any]:
         """What really runs, and that TensorRT may have chosen other formats than the policy's."""
@@ -60,10 +101,11 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
             folder = Path(settings["timing_cache"]).parent
             options.update({"trt_timing_cache_enable": "1", "trt_timing_cache_path": str(folder)})
         if settings["built"] is not None:
-            # The file's name is the prefix: the engines that the provider builds of one model are several.
-            built = Path(settings["built"])
-            options.update({"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(built.parent)})
-            options["trt_engine_cache_prefix"] = built.name
+            # A folder of the model's own: the provider tells models apart by their structure, not by their weights
+            # (onnxruntime issue 6455).
+            folder = Path(f"{settings['built']}.{hashlib.sha256(model_bytes).hexdigest()[:16]}")
+            folder.mkdir(exist_ok=True)
+            options.update({"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)})
         return [(self.provider, {**options, **own}), ("CUDAExecutionProvider", {})]
 
 

@@ -101,8 +101,12 @@ class Operations:
         self.unload(slot)
         _stay_on(settings.get("affinity"))
         loaded = self._engine_class(engine)()
-        loaded.load(Path(path).read_bytes(), settings)
-        loaded.bind(self._inputs)
+        try:
+            loaded.load(Path(path).read_bytes(), settings)
+            loaded.bind(self._inputs)
+        except BaseException:
+            loaded.close()  # what it took of a GPU would be missing for the next model
+            raise
         self._slots[slot] = loaded
         return {}
 
