@@ -66,7 +66,13 @@ class CheckedSession:
 
 
 def open_checked(
-    candidate: Candidate, network: Network, feeds: Feeds, reference: Outputs, *, threads: int = 1
+    candidate: Candidate,
+    network: Network,
+    feeds: Feeds,
+    reference: Outputs,
+    *,
+    threads: int = 1,
+    judge_kernels: bool = True,
 ) -> CheckedSession:
     """Open `candidate` as it will run and compare it with its policy and with itself unoptimized.
 
@@ -76,6 +82,8 @@ def open_checked(
         feeds: A few samples by input name.
         reference: The FP32 network's outputs for `feeds`.
         threads: Threads inside an operator.
+        judge_kernels: Whether the kernels that run here must be the policy's. Not where another engine, or another
+            architecture, will run the candidate: then only its outputs are judged.
 
     Raises:
         CompressionError: The runtime does not load the candidate.
@@ -93,7 +101,7 @@ def open_checked(
     allowed = max(_ALWAYS_ALLOWED, _SHARE_OF_DISTANCE * relative_difference(as_written, reference))
     piecewise = None
     left = [layer for layer in network.layers if layer.name in candidate.formats]
-    problems = disagreements(left, kernels, candidate.formats)
+    problems = disagreements(left, kernels, candidate.formats) if judge_kernels else []
     if not difference <= allowed and np.isfinite(difference):
         where, piecewise = piecewise_difference(
             candidate.onnx_bytes, feeds, session_entries=candidate.session_entries, threads=threads

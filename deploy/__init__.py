@@ -1,5 +1,5 @@
 """What leaves the house."""
 
-from deploy.bundle import BundleContent, is_bundle, remove_bundle, write_bundle
+from deploy.bundle import ENGINE_FILE, BuiltEngine, BundleContent, is_bundle, remove_bundle, write_bundle
 
-__all__ = ["BundleContent", "is_bundle", "remove_bundle", "write_bundle"]
+__all__ = ["ENGINE_FILE", "BuiltEngine", "BundleContent", "is_bundle", "remove_bundle", "write_bundle"]

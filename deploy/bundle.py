@@ -16,6 +16,22 @@ PARTIAL_SUFFIX = ".partial"
 """Ends the name of what is still being written; it begins with a dot. A killed process leaves such things behind."""
 
 
+ENGINE_FILE = "engine.plan"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltEngine:
+    """What a target's runtime built of the network: what was timed, and runs on such a target only.
+
+    Attributes:
+        data: Its bytes, as the runtime reads them back.
+        facts: What it is for: the runtime with its version, and the accelerator. JSON-able.
+    """
+
+    data: bytes
+    facts: Mapping[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class BundleContent:
     """What goes into a bundle.
@@ -25,16 +41,21 @@ class BundleContent:
         policy_json: The policy that made it, in canonical JSON.
         session_entries: Runtime session configuration without which the bytes would run otherwise.
         facts: What else the manifest says: workload, target, confirmed figures, versions. JSON-able.
+        engine: What the target's runtime built of the network; None where it runs the network's own bytes, or where
+            what it built was not kept.
     """
 
     onnx_bytes: bytes
     policy_json: str
     session_entries: Mapping[str, str]
     facts: Mapping[str, Any]
+    engine: BuiltEngine | None = None
 
 
 def write_bundle(folder: Path, content: BundleContent) -> None:
     """Write `model.onnx`, `policy.json` and `manifest.json` into `folder`: all of them or none, on the disk for good.
+
+    With an engine there is `engine.plan` too, and `engine` in the manifest says what it is for.
 
     An existing folder is replaced by renaming: at no moment does it hold files of both.
 
@@ -42,15 +63,19 @@ def write_bundle(folder: Path, content: BundleContent) -> None:
         OSError: The files cannot be written; nothing half written is left.
     """
     files = {"model.onnx": content.onnx_bytes, "policy.json": content.policy_json.encode()}
+    facts = dict(content.facts)
+    if content.engine is not None:
+        files[ENGINE_FILE] = content.engine.data
+        facts["engine"] = {"file": ENGINE_FILE, **content.engine.facts}
     manifest = {
         "format_version": FORMAT_VERSION,
         "files": {
             name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
         },
         "session_entries": dict(content.session_entries),
-        **content.facts,
+        **facts,
     }
-    files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
     try:

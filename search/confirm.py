@@ -5,38 +5,34 @@ search's own figures are never the last word. Candidates are taken in turns, pas
 machine falls on all of them alike.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
 from compress.policy import Policy
 from compress.stitch import Candidate
-from latency import Measurement, MeasurementError, combine
+from latency import MeasurementError, combine
 from search import pareto
+from search.confirmations import Confirmation, confirmed, read_confirmations, write_confirmations
 from search.evaluate import Evaluator
-from search.figures import Figures
 from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 from search.progress import Listener, Progress
 from search.rebuild import rebuild
-from search.run_folder import RunFolder, damaged
+from search.run_folder import RunFolder
+from search.target_validation import TargetValidator
 from workloads import WorkloadError
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from search.cost import Measured
+
 PASSES = 2
 MOST_PASSES = 3
 KNOWN_WELL = 0.03
 """Half-width of the ratio's interval above which a point gets further passes."""
 ENOUGH_POINTS = 14
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confirmation(Figures):
-    """The figures of the candidate `digest` on the part of the validation data that the search never saw."""
-
-    digest: str
 
 
 def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[TrialPoint]:
@@ -55,7 +51,7 @@ def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[
 def _fronts(points: list[TrialPoint]) -> list[list[TrialPoint]]:
     """Successive fronts, the best first."""
     by_rank: dict[int, list[TrialPoint]] = {}
-    for point, rank in zip(points, pareto.ranks([(p.latency_ratio, p.metric) for p in points]), strict=True):
+    for point, rank in zip(points, pareto.ranks([(p.cost_ratio, p.metric) for p in points]), strict=True):
         by_rank.setdefault(rank, []).append(point)
     return [by_rank[rank] for rank in sorted(by_rank)]
 
@@ -64,43 +60,49 @@ def confirm(
     points: Sequence[TrialPoint],
     policies: Mapping[str, Policy],
     evaluator: Evaluator,
+    validator: TargetValidator,
     folder: RunFolder,
-    reference_ms: float,
+    reference_ms: float | None,
     listener: Listener,
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[TrialPoint]:
     """Confirm the nominees and return all points, the confirmed ones with their new figures.
 
-    What is known well enough after a pass is concluded and kept then, whatever becomes of the others.
+    What is known well enough after a pass is concluded and kept then, whatever becomes of the others. Accuracy is taken
+    between the passes, on this host and on the target, so that nothing else of ours runs while a latency is taken.
 
     Args:
         points: All points of the run.
         policies: Policy by candidate digest.
         evaluator: On the part of the validation data that the search never saw.
+        validator: On the target itself.
         folder: Confirmations are kept here, so that a resumed run does not repeat them.
-        reference_ms: FP32's latency that ratios are multiplied with.
+        reference_ms: FP32's latency that ratios are multiplied with; None where instructions are counted.
         listener: Told after every candidate of every pass, and why one is not confirmed.
         clock: Monotonic seconds.
 
     Raises:
         SearchError: A candidate cannot be built again as it was measured.
+        TargetError: The target is gone; what was concluded before is kept.
     """
     known = read_confirmations(folder)
     due = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
+    # The same instructions are counted every time.
+    least = 1 if any(turn.point.is_emulated for turn in due) else PASSES
     done, started_s = 0, clock()
     for passes in range(1, MOST_PASSES + 1):
-        expected = done + len(due) * max(1, PASSES - passes + 1)
+        expected = done + len(due) * max(1, least - passes + 1)
         for turn in due:
             note = turn.measure(evaluator)
             done += 1
             left_s = (clock() - started_s) / done * (expected - done)
             listener(Progress(stage="confirmation", done=done, total=expected, remaining_s=left_s, note=note))
         due = [turn for turn in due if not turn.failed]
-        for turn in [turn for turn in due if turn.is_known(passes)]:
+        for turn in [turn for turn in due if passes >= least and turn.is_known(passes)]:
             due.remove(turn)
             try:
-                known[turn.point.digest] = turn.conclude(evaluator, reference_ms)
+                known[turn.point.digest] = turn.conclude(evaluator, validator, reference_ms)
             except (CompressionError, MeasurementError, WorkloadError) as error:
                 listener(Progress(stage="confirmation", done=done, total=done, note=turn.refusal(error)))
             else:
@@ -114,31 +116,18 @@ def unconfirmed(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPo
     return [point for point in nominate(points) if point.digest not in known]
 
 
-def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
-    """The point with its confirmed figures, the search's own beside them."""
-    return replace(
-        point,
-        confirmed=True,
-        search_latency_ratio=point.latency_ratio,
-        search_metric_drop=point.metric_drop,
-        **asdict(confirmation),
-    )
-
-
 @dataclass(kw_only=True, eq=False)
 class _Turns:
     """One nominee's turns, pass by pass."""
 
     point: TrialPoint
     policy: Policy
-    measured: list[Measurement] = field(default_factory=list)
+    measured: "list[Measured]" = field(default_factory=list)
     failed: bool = False
 
     def is_known(self, passes: int) -> bool:
-        """Whether `passes` are enough: the least number, and more while little is known."""
-        if passes < PASSES:
-            return False
-        return passes == MOST_PASSES or combine(self.measured).ratio_half_width <= KNOWN_WELL
+        """Whether `passes` are enough: more are taken while little is known."""
+        return passes == MOST_PASSES or together(self.measured).ratio_half_width <= KNOWN_WELL
 
     def measure(self, evaluator: Evaluator) -> str:
         """Take a turn; where that fails, say so."""
@@ -156,33 +145,33 @@ class _Turns:
         """Why the point is not confirmed."""
         return f"#{self.point.number} is not confirmed: {error}"
 
-    def conclude(self, evaluator: Evaluator, reference_ms: float) -> Confirmation:
+    def conclude(self, evaluator: Evaluator, validator: TargetValidator, reference_ms: float | None) -> Confirmation:
         """The confirmed figures.
 
         Raises:
             CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
+            TargetError: The target is gone.
         """
-        measurement = combine(self.measured)
-        if measurement.grade == "unreliable":
-            raise MeasurementError(f"latency is unreliable: {measurement.reason}")
-        accuracy, drop = evaluator.validate(self._rebuild(evaluator))
-        return Confirmation.taken(measurement, accuracy, drop, reference_ms=reference_ms, digest=self.point.digest)
+        measured = together(self.measured)
+        if measured.grade == "unreliable":
+            raise MeasurementError(f"latency is unreliable: {measured.reason}")
+        candidate = self._rebuild(evaluator)
+        accuracy, drop = evaluator.validate(candidate)
+        there = validator.validate(candidate, accuracy, drop)
+        return Confirmation.taken(
+            measured,
+            accuracy,
+            drop,
+            reference_ms=reference_ms,
+            digest=self.point.digest,
+            reason="; ".join(there.problems),
+            **asdict(there.accuracy),
+        )
 
 
-def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:
-    """Confirmations by candidate digest; empty before there are any.
+def together(measured: "Sequence[Measured]") -> "Measured":
+    """Several measurements of one candidate as one; counts of instructions do not differ."""
+    from latency.emulation.instruction_count import InstructionCount
 
-    Raises:
-        RunFolderError: The file is damaged, or of a newer paretune.
-    """
-    entries = folder.read_json(folder.confirmations_path, FORMAT_VERSION).get("confirmations", [])
-    try:
-        return {entry["digest"]: Confirmation(**entry) for entry in entries}
-    except (TypeError, KeyError, ValueError) as error:
-        raise damaged(folder.confirmations_path, f"{type(error).__name__}: {error}") from error
-
-
-def write_confirmations(folder: RunFolder, confirmations: Mapping[str, Confirmation]) -> None:
-    """Keep the confirmations."""
-    document = {"format_version": FORMAT_VERSION, "confirmations": [asdict(c) for c in confirmations.values()]}
-    folder.write(folder.confirmations_path, json.dumps(document, indent=1))
+    latencies = [each for each in measured if not isinstance(each, InstructionCount)]
+    return combine(latencies) if latencies else measured[-1]

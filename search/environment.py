@@ -1,11 +1,11 @@
-"""`environment.json`: the machine, the runtime and the libraries that a run's figures come from."""
+"""`environment.json`: the target, its runtime, this host and its libraries: what a run's figures come from."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hwprofiles import HardwareProfile, Machine
+from hwprofiles import HardwareProfile, Machine, detect_machine
 from search.errors import RunFolderError
 from search.run_folder import RunFolder
 
@@ -27,22 +27,25 @@ def read_environment(folder: RunFolder) -> dict[str, Any]:
 def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machine, runtime: str) -> None:
     """Write what this session measures with; a run that has trials must have been measured with the same.
 
+    `machine` and `runtime` are the target's, which another host may reach; `host` and `versions` are those of the
+    machine that searches: candidates are built and accuracy in the search is taken here.
+
     Figures of two machines, or of two versions of a runtime, do not compare: mixed, they would make a front of both.
 
     Raises:
         RunFolderError: Machine or runtime are others than those of the run's trials; nothing is written.
     """
-    threads = profile.engine.threads
     document = {
         "format_version": FORMAT_VERSION,
-        "device": machine.accelerator or f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}",
+        "device": _device(profile, machine),
         "runtime": f"{runtime}, {profile.engine.provider}",
         "hardware_id": machine.hardware_id,
         "machine": json.loads(json.dumps(asdict(machine))),
+        "host": json.loads(json.dumps(asdict(detect_machine()))),
         "versions": library_versions(),
     }
     if folder.study_path.exists():
-        _require_same(folder, read_environment(folder), document)
+        _require_same(folder, read_environment(folder), document, profile)
     folder.write(folder.environment_path, json.dumps(document, indent=1))
 
 
@@ -54,12 +57,29 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _require_same(folder: RunFolder, found: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _device(profile: HardwareProfile, machine: Machine) -> str:
+    """The target in words: what runs the network there, and how it is reached where that is not by standing on it."""
+    threads = profile.engine.threads
+    device = f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}"
+    if profile.engine.runs_on_gpu:
+        device = machine.accelerator or machine.cpu
+    how = {"ssh": ", over SSH", "emulated": ", emulated: its instructions are counted, its time says nothing"}
+    return device + how.get(profile.reach.transport, "")
+
+
+def _require_same(
+    folder: RunFolder, found: Mapping[str, Any], now: Mapping[str, Any], profile: HardwareProfile
+) -> None:
     if found.get("hardware_id") != now["hardware_id"]:
+        remedy = (
+            "continue it there, or use another --out here"
+            if profile.reach.transport == "local"
+            else f"let the profile {profile.name!r} reach the former one, or use another --out for this one"
+        )
         raise RunFolderError(
-            f"{str(folder.path)!r} was measured on another machine: {_difference(found, now)}; latencies of two "
-            "machines do not mix: continue it there, or use another --out here. If it is the same machine with other "
-            "cores (taskset, a container), give it the former ones. paretune report reads the folder anywhere"
+            f"{str(folder.path)!r} was measured on another machine: {_difference(found, now)}; figures of two "
+            f"machines do not mix: {remedy}. If it is the same machine with other cores (taskset, a container), give "
+            "it the former ones. paretune report reads the folder anywhere"
         )
     if found.get("runtime") != now["runtime"]:
         raise RunFolderError(

@@ -9,6 +9,10 @@ class FailingTrialsError(SearchError):
     """Trials failed one after another; a search that goes on would only book more of them."""
 
 
+class TargetLostError(SearchError):
+    """The target went away in the middle; what was found before stands."""
+
+
 class RunFolderError(SearchError):
     """A run folder of another run, of a newer format, in use, or on a full disk."""
 

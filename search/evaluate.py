@@ -1,8 +1,16 @@
-"""One candidate from bytes to figures: checked, validated, timed."""
+"""One candidate from bytes to figures: checked, validated, timed.
+
+Every candidate is checked on this host before it goes to the target. Where the target is ONNX Runtime's processor
+engine on this host's architecture, both rewrite the graph and choose kernels alike, so the kernels found here must be
+the policy's. For every other target (a GPU, TensorRT, another architecture) this host's kernels say nothing: biases in
+float, as TensorRT wants them, keep convolutions in float here. There the check keeps what says that the graph is right
+(optimized and unoptimized outputs agree, and are finite), accuracy on this host serves the search, and the kernels that
+really run are read back from the target at confirmation (`search.target_kernels`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -10,7 +18,8 @@ from compress.faithfulness import open_checked
 from compress.policy import Policy
 from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
-from latency import CONFIRM, RETRY, SEARCH, Effort, Measurement, Meter
+from hwprofiles import HardwareProfile, Machine
+from latency import CONFIRM, RETRY, SEARCH, Effort
 from search.stages import StageClock
 from search.trials import Outcome
 from workloads import (
@@ -25,6 +34,11 @@ from workloads import (
     paired_drop,
     session_predictor,
 )
+
+if TYPE_CHECKING:
+    from latency import Meter
+    from latency.emulation.instruction_meter import InstructionMeter
+    from search.cost import Measured
 
 CHECKED_SAMPLES = 8
 """Samples on which optimized and unoptimized outputs are compared."""
@@ -48,15 +62,21 @@ class Validation:
     fp32: Evaluation
 
 
+def has_same_kernels(profile: HardwareProfile, target: Machine, host: Machine) -> bool:
+    """Whether this host's ONNX Runtime runs a candidate with the kernels that the target will run it with."""
+    return profile.engine.provider == "CPUExecutionProvider" and target.architecture == host.architecture
+
+
 class Evaluator:
     """Takes the figures of candidates, cheapest first.
 
     Args:
         compressor: Builds them.
         validation: The part of the data to validate on.
-        meter: Measures latency on the target.
+        meter: Measures the cost on the target.
         threads: Threads for accuracy runs on this machine.
         target_batch_size: Samples per inference on the target: those that share the ranges of dynamic formats.
+        judge_kernels: Whether the kernels of this host are those of the target (`has_same_kernels`).
         stages: Where the seconds are counted.
     """
 
@@ -65,9 +85,10 @@ class Evaluator:
         *,
         compressor: Compressor,
         validation: Validation,
-        meter: Meter,
+        meter: "Meter | InstructionMeter",
         threads: int,
         target_batch_size: int,
+        judge_kernels: bool = True,
         stages: StageClock,
     ) -> None:
         self._compressor = compressor
@@ -75,6 +96,7 @@ class Evaluator:
         self._meter = meter
         self._threads = threads
         self._target_batch_size = target_batch_size
+        self._judge_kernels = judge_kernels
         self._stages = stages
         self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
@@ -100,7 +122,8 @@ class Evaluator:
         Raises:
             CompressionError: It does not load, or does not run as its policy says.
             WorkloadError: Its outputs or scores are not finite.
-            MeasurementError: Its latency cannot be measured.
+            MeasurementError: Its cost cannot be measured.
+            TargetError: The target is gone.
         """
         with self._stages.stage("checking"):
             checked = open_checked(
@@ -109,6 +132,7 @@ class Evaluator:
                 self._checked_feeds,
                 self._checked_reference,
                 threads=self._threads,
+                judge_kernels=self._judge_kernels,
             )
             checked.faithfulness.require()
         accuracy, drop = self._score(candidate, session_predictor(checked.session))
@@ -117,7 +141,7 @@ class Evaluator:
             measurement,
             accuracy,
             drop,
-            reference_ms=reference_ms or measurement.baseline_ms,
+            reference_ms=reference_ms,
             digest=candidate.digest,
             grade_reason=measurement.reason,
             divergence=accuracy.mean_divergence or 0.0,
@@ -140,11 +164,12 @@ class Evaluator:
             )
         return self._score(candidate, session_predictor(session))
 
-    def measure_afresh(self, candidate: Candidate) -> Measurement:
+    def measure_afresh(self, candidate: Candidate) -> "Measured":
         """A new measurement with the confirmation's effort, whatever is known already.
 
         Raises:
             MeasurementError: It cannot be measured.
+            TargetError: The target is gone.
         """
         return self._time(candidate, CONFIRM, fresh=True)
 
@@ -160,7 +185,7 @@ class Evaluator:
             ).accuracy
             return accuracy, paired_drop(validation.fp32.accuracy, accuracy)
 
-    def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> Measurement:
+    def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> "Measured":
         before = self._meter.cost.inference_s
         with self._stages.stage("latency overhead"):
             measurement = self._meter.measure(

@@ -1,32 +1,36 @@
 """The figures of a candidate, as trials, confirmations and points share them."""
 
-from dataclasses import dataclass, fields
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from search.cost import INSTRUCTION_NAMES, LATENCY_NAMES, Cost, cost_fields
+
 if TYPE_CHECKING:
-    from latency import Measurement
+    from search.cost import Measured
     from workloads import Accuracy, Drop
+
+METRIC_NAMES = ("metric", "metric_drop", "metric_drop_low", "metric_drop_high")
+FIGURE_NAMES = (*LATENCY_NAMES, *INSTRUCTION_NAMES, *METRIC_NAMES)
+"""The names of the figures that are numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """How fast and how accurate a candidate is.
+class Figures(Cost):
+    """What a candidate costs and how accurate it is.
 
     Attributes:
-        latency_ms: Ratio times the run's FP32 reference.
-        latency_ratio: Candidate over FP32, measured in the same processes; `_low`, `_high` its 95% interval.
-        grade: `clean`, `contended` or `unreliable`.
+        grade: `clean`, `contended` or `unreliable`; `emulated` where instructions were counted.
         metric: Mean score.
         metric_drop: FP32 minus candidate on the same samples; `_low`, `_high` its paired 95% interval.
 
     Raises:
         TypeError: A figure is no number.
+        ValueError: It has no cost, or two.
     """
 
-    latency_ms: float
-    latency_ratio: float
-    latency_ratio_low: float
-    latency_ratio_high: float
     grade: str
     metric: float
     metric_drop: float
@@ -36,38 +40,33 @@ class Figures:
     def __post_init__(self) -> None:
         for name in FIGURE_NAMES:
             value = getattr(self, name)
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float) and not (name == "instructions" and value is None):
                 raise TypeError(f"{name} must be a number, got {value!r}")
+        if math.isnan(self.latency_ratio) == math.isnan(self.instructions_ratio):
+            raise ValueError("figures have either a latency or instructions; a cost is not both, nor none")
 
     @classmethod
     def taken(
-        cls, measurement: "Measurement", accuracy: "Accuracy", drop: "Drop", *, reference_ms: float, **others: Any
+        cls, measured: Measured, accuracy: Accuracy, drop: Drop, *, reference_ms: float | None, **others: Any
     ) -> Self:
         """From what was measured.
 
         Args:
-            measurement: The latency.
+            measured: The latency, or the count of instructions.
             accuracy: The scores.
             drop: Their distance from FP32's.
-            reference_ms: FP32's latency that the ratio is multiplied with.
+            reference_ms: FP32's latency that the ratio is multiplied with; None takes this measurement's own.
             others: The fields that a subclass adds.
         """
         return cls(
-            latency_ms=measurement.ratio * reference_ms,
-            latency_ratio=measurement.ratio,
-            latency_ratio_low=measurement.ratio_low,
-            latency_ratio_high=measurement.ratio_high,
-            grade=measurement.grade,
+            **cost_fields(measured, reference_ms),
+            grade=measured.grade,
             metric=accuracy.value,
             metric_drop=drop.value,
             metric_drop_low=drop.low,
             metric_drop_high=drop.high,
             **others,
         )
-
-
-FIGURE_NAMES = tuple(field.name for field in fields(Figures) if field.name != "grade")
-"""The names of the figures that are numbers."""
 
 
 def is_fraction(fp32_metric: float) -> bool:

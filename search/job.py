@@ -13,6 +13,7 @@ from search.run_folder import RunFolder
 from search.samplers import SAMPLERS
 from search.session import Session
 from search.stages import StageClock
+from search.target_validation import ALL
 from workloads import Workload, load
 
 DEFAULT_TRIALS = 100
@@ -28,6 +29,7 @@ def run(
     sampler: str = "tpe",
     seed: int = 0,
     calibration_memory_bytes: int = 2 * 2**30,
+    target_samples: int | str | None = None,
     listener: Listener = silent,
 ) -> RunResult:
     """Search, confirm and report; on the folder of an earlier run, continue it.
@@ -42,16 +44,19 @@ def run(
         seed: Seed of the sampler.
         calibration_memory_bytes: About how much memory calibration may take, the network itself apart. With less, wide
             layers are known by their channels alone, or not at all.
+        target_samples: How many unseen samples the confirmation runs on the target itself, or `all`. None for all where
+            the target is local, 256 over SSH and 64 where it is emulated (`search.target_validation`).
         listener: Told of every step.
 
     Raises:
         SearchError: The call is wrong, the folder belongs to another run or its disk is full, or trials failed one
             after another (what was found before is confirmed and reported all the same).
         WorkloadError, ProfileError, CompressionError, MeasurementError: What the user brought does not work.
-        TargetError: The target has no room for files, or starts no workers.
+        TargetError: The target cannot be reached, has no room for files, or starts no workers. Where it goes away in
+            the middle, that is a SearchError, and what was found before is reported.
     """
     started_s = time.monotonic()
-    _check_call(trials, time_s, sampler)
+    _check_call(trials, time_s, sampler, target_samples)
     stages = StageClock()
     listener(Progress(stage="export", done=0, total=1))
     with stages.stage("reading the workload"):
@@ -71,16 +76,20 @@ def run(
         calibration_memory_bytes=calibration_memory_bytes,
         stages=stages,
         time_s=time_s,
+        target_samples=target_samples,
         listener=listener,
     )
     with folder.locked(), disk_errors(folder.path):
         return session.run(budget)
 
 
-def _check_call(trials: int | None, time_s: float | None, sampler: str) -> None:
+def _check_call(trials: int | None, time_s: float | None, sampler: str, target_samples: int | str | None) -> None:
     if sampler not in SAMPLERS:
         raise SearchError(f"no sampler called {sampler!r}; choose one of {', '.join(SAMPLERS)}")
     if trials is not None and trials < 1:
         raise SearchError(f"trials must be at least 1, got {trials}")
     if time_s is not None and not time_s > 0:
         raise SearchError(f"time_s must be above 0 seconds, got {time_s}")
+    whole = isinstance(target_samples, int) and target_samples > 0
+    if target_samples not in (None, ALL) and not whole:
+        raise SearchError(f"target_samples must be a number above 0 or {ALL!r}, got {target_samples!r}")

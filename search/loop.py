@@ -15,7 +15,7 @@ from search.evaluate import Evaluator
 from search.figures import is_fraction
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
-from search.results import FP32_MS
+from search.results import FP32_INSTRUCTIONS, FP32_MS
 from search.space import SearchSpace
 from search.stages import StageClock
 from search.study import Planned, Seen, ask_unseen, kept_attributes, mark_interrupted, tell_duplicate
@@ -78,6 +78,7 @@ class SearchLoop:
         Raises:
             SearchError: FP32 itself fails.
             FailingTrialsError: Trials fail one after another.
+            TargetError: The target is gone; the trial that was at it counts as interrupted and is tried again.
         """
         trials = self.study.get_trials(deepcopy=False)
         self._outcomes = outcomes_of(trials)
@@ -135,8 +136,11 @@ class SearchLoop:
 
     def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome) -> None:
         with self.stages.stage("storage"):
-            if FP32_MS not in self.study.user_attrs:
-                self.study.set_user_attr(FP32_MS, outcome.latency_ms / outcome.latency_ratio)
+            # A cost over its ratio is that of the baseline beside it.
+            name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
+            if name not in self.study.user_attrs:
+                fp32_cost = outcome.cost / outcome.cost_ratio
+                self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
         self.seen.add(policy, outcome.digest)
@@ -173,7 +177,7 @@ class SearchLoop:
         return f"#{trial.number} failed: {reason}"
 
     def _front(self) -> list[int]:
-        return pareto.front([(outcome.latency_ratio, outcome.metric) for outcome in self._outcomes])
+        return pareto.front([(outcome.cost_ratio, outcome.metric) for outcome in self._outcomes])
 
     def _report(self, note: str) -> None:
         total = self.budget.trials
@@ -207,7 +211,7 @@ def closeness(outcomes: Sequence[Outcome]) -> tuple[float, str]:
 
 
 def best_speedup(outcomes: Sequence[Outcome]) -> float | None:
-    """The largest speedup among outcomes that are close to FP32; None where none is."""
+    """The largest gain, FP32's cost over the candidate's, among outcomes that are close to FP32; None where none is."""
     tolerance, _ = closeness(outcomes)
-    ratios = [outcome.latency_ratio for outcome in outcomes if outcome.metric_drop <= tolerance]
+    ratios = [outcome.cost_ratio for outcome in outcomes if outcome.metric_drop <= tolerance]
     return 1.0 / min(ratios) if ratios else None

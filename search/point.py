@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from search.figures import FIGURE_NAMES
+from search.cost import INSTRUCTION_NAMES, LATENCY_NAMES, Cost
+from search.figures import FIGURE_NAMES, METRIC_NAMES
+from search.target_accuracy import TARGET_NAMES, TargetAccuracy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,7 @@ COLUMNS = (
     "latency_ratio",
     "latency_ratio_low",
     "latency_ratio_high",
+    *INSTRUCTION_NAMES,
     "grade",
     "metric",
     "metric_drop",
@@ -32,24 +35,31 @@ COLUMNS = (
     "state",
     "reason",
     "search_latency_ratio",
+    "search_instructions_ratio",
     "search_metric_drop",
+    *TARGET_NAMES,
+    "target_samples",
+    "host_metric",
+    "target_differs",
     "label",
     "policy_summary",
 )
 """The columns of trials.csv and pareto.csv, in their order: every field of `TrialPoint` but `layers`."""
 
 _TEXTS = ("digest", "grade", "state", "reason", "label", "policy_summary")
-_SEARCH_FIGURES = ("search_latency_ratio", "search_metric_drop")
+_SEARCH_RATIOS = ("search_latency_ratio", "search_instructions_ratio")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialPoint:
+class TrialPoint(Cost, TargetAccuracy):
     """One trial as files and reports show it.
 
     The figures are those of the search until the point is confirmed and those of the confirmation from then on; what
-    the search had seen then stands in `search_latency_ratio` and `search_metric_drop`. Figures that were never taken
-    (a failed trial) are NaN, and `model_bytes` is None. Ratios are candidate over FP32, drops FP32 minus candidate in
-    the metric's own unit, `_low` and `_high` 95% intervals. A layer that `layers` does not name stays in FP32.
+    the search had seen then stands in `search_metric_drop` and in `search_latency_ratio` or, where the cost is
+    instructions, `search_instructions_ratio`. Figures that were never taken (a failed trial) are NaN, and counts None.
+    Ratios are candidate over FP32, drops FP32 minus candidate in the metric's own unit, `_low` and `_high` 95%
+    intervals. `reason` says why a trial failed, and of a confirmed point what is wrong with it on the target. A layer
+    that `layers` does not name stays in FP32.
 
     Raises:
         ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, or the search
@@ -58,10 +68,6 @@ class TrialPoint:
 
     number: int
     digest: str
-    latency_ms: float = math.nan
-    latency_ratio: float = math.nan
-    latency_ratio_low: float = math.nan
-    latency_ratio_high: float = math.nan
     grade: str = ""
     metric: float = math.nan
     metric_drop: float = math.nan
@@ -72,6 +78,7 @@ class TrialPoint:
     state: str
     reason: str = ""
     search_latency_ratio: float | None = None
+    search_instructions_ratio: float | None = None
     search_metric_drop: float | None = None
     label: str = ""
     policy_summary: str = ""
@@ -84,13 +91,14 @@ class TrialPoint:
             raise ValueError(f"state must not be empty for trial {self.number}; say 'complete' or 'failed'")
         if self.state == "complete":
             self._require_figures()
-        for name in ("latency_ratio", "metric_drop"):
+        for name in ("latency_ratio", "instructions_ratio", "metric_drop", "target_metric_drop"):
             low, high = getattr(self, f"{name}_low"), getattr(self, f"{name}_high")
             if low > high:
                 raise ValueError(
                     f"{name}_low must not exceed {name}_high, got {low} and {high} for trial {self.number}; swap them"
                 )
-        for name in _SEARCH_FIGURES:
+        ratio = _SEARCH_RATIOS[self.is_emulated]
+        for name in (ratio, "search_metric_drop"):
             if (getattr(self, name) is not None) != self.confirmed:
                 raise ValueError(
                     f"{name} must be given exactly for confirmed points, got {getattr(self, name)} with "
@@ -98,23 +106,36 @@ class TrialPoint:
                 )
 
     def _require_figures(self) -> None:
-        for name in FIGURE_NAMES:
+        """All figures of the one cost that was taken, none of the other."""
+        costs, others = LATENCY_NAMES, INSTRUCTION_NAMES
+        if self.is_emulated:
+            costs, others = others, costs
+        for name in (*costs, *METRIC_NAMES):
             value = getattr(self, name)
-            if not math.isfinite(value) or (name.startswith("latency") and value <= 0):
-                kind = "finite and above 0" if name.startswith("latency") else "finite"
+            if not math.isfinite(value) or (name in costs and value <= 0):
+                kind = "finite and above 0" if name in costs else "finite"
                 raise ValueError(
                     f"{name} must be {kind} for a complete trial, got {value} for trial {self.number}; "
                     "mark the trial 'failed' with a reason"
                 )
+        for name in others:
+            value = getattr(self, name)
+            if value is not None and not math.isnan(value):
+                raise ValueError(f"{name} must not stand beside {costs[0]}, got {value} for trial {self.number}")
+
+    @property
+    def search_cost_ratio(self) -> float | None:
+        """What the search had seen of `cost_ratio`, for a confirmed point."""
+        return self.search_instructions_ratio if self.is_emulated else self.search_latency_ratio
 
     @property
     def speedup(self) -> float:
-        """How many times as fast as FP32 the candidate is: 1 / latency_ratio."""
+        """How many times as fast as FP32 the candidate is: 1 / latency_ratio; NaN where no time was taken."""
         return 1.0 / self.latency_ratio
 
     @property
     def rankable(self) -> bool:
-        """Whether the figures may decide anything: the trial is complete and its latency is not unreliable."""
+        """Whether the figures may decide anything: the trial is complete and its cost is not unreliable."""
         return self.state == "complete" and self.grade != "unreliable"
 
 
@@ -139,9 +160,7 @@ def to_csv(points: Sequence[TrialPoint]) -> str:
 
 
 def _column_types() -> dict[str, str]:
-    types = {"number": "int64", "confirmed": "bool", "model_bytes": "Int64"}
-    return {
-        **types,
-        **dict.fromkeys(_TEXTS, "str"),
-        **dict.fromkeys((*FIGURE_NAMES, *_SEARCH_FIGURES), "float64"),
-    }
+    counts = dict.fromkeys(("model_bytes", "instructions", "target_samples"), "Int64")
+    types = {"number": "int64", "confirmed": "bool", "target_differs": "boolean", **counts}
+    floats = (*FIGURE_NAMES, *_SEARCH_RATIOS, "search_metric_drop", *TARGET_NAMES, "host_metric")
+    return {**dict.fromkeys(_TEXTS, "str"), **dict.fromkeys(floats, "float64"), **types}

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.confirm import confirmed, read_confirmations
+from search.confirmations import confirmed, read_confirmations
 from search.environment import read_environment
 from search.errors import NoResultYetError
 from search.figures import is_fraction
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FP32_MS = "fp32_ms"
 """User attribute of the study: the run's FP32 latency in ms, which ratios are multiplied with."""
+
+FP32_INSTRUCTIONS = "fp32_instructions"
+"""User attribute of the study of an emulated target, in its place: FP32's instructions per inference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,8 @@ def read_result(path: Path) -> RunResult:
     points = [
         confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
     ]
-    facts = _read_facts(folder, config, points, fp32_ms=attributes[FP32_MS], fp32_metric=fp32_metric)
+    fp32_cost = {"fp32_latency_ms": attributes.get(FP32_MS), "fp32_instructions": attributes.get(FP32_INSTRUCTIONS)}
+    facts = _read_facts(folder, config, points, fp32_cost, fp32_metric=fp32_metric)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
 
 
@@ -107,7 +111,8 @@ def front_of(points: Sequence[TrialPoint]) -> tuple[TrialPoint, ...]:
 
 
 def write_results(folder: RunFolder, result: RunResult) -> None:
-    """Write `trials.csv`, `pareto.csv`, `pareto.png` and `pareto.html`."""
+    """Write `trials.csv`, `pareto.csv`, `pareto.png` and `pareto.html`; for an emulated target `README.txt` too."""
+    from search.report.cost_words import README
     from search.report.figure import front_png
     from search.report.page import page_text
 
@@ -115,10 +120,17 @@ def write_results(folder: RunFolder, result: RunResult) -> None:
     folder.write(folder.path / "pareto.csv", to_csv(result.front if result.is_confirmed else ()))
     folder.write(result.figure_path, front_png(result.points, result.facts))
     folder.write(result.page_path, page_text(result.points, result.facts))
+    if result.facts.is_emulated:
+        folder.write(folder.path / "README.txt", README)
 
 
 def _read_facts(
-    folder: RunFolder, config: dict[str, Any], points: Sequence[TrialPoint], *, fp32_ms: float, fp32_metric: float
+    folder: RunFolder,
+    config: dict[str, Any],
+    points: Sequence[TrialPoint],
+    fp32_cost: dict[str, Any],
+    *,
+    fp32_metric: float,
 ) -> "ReportFacts":
     from importlib.metadata import version
 
@@ -132,9 +144,10 @@ def _read_facts(
         metric_name=workload["metric"],
         metric_is_fraction=is_fraction(fp32_metric),
         target_name=config["target"]["name"],
+        target_is_host=_is_this_host(config["target"]["profile"]),
         device=environment.get("device", ""),
         runtime=environment.get("runtime", ""),
-        fp32_latency_ms=fp32_ms,
+        **fp32_cost,
         fp32_metric_search=fp32_metric,
         fp32_metric_confirmation=fp32.metric if fp32.confirmed else None,
         samples_search=workload["samples_search"],
@@ -145,3 +158,9 @@ def _read_facts(
         wall_seconds=sum(read_seconds(folder).values()),
         paretune_version=version("paretune"),
     )
+
+
+def _is_this_host(profile: dict[str, Any]) -> bool:
+    """What `search.target_validation.is_this_host` says, of a profile as some version of paretune stored it."""
+    local = profile.get("reach", {}).get("transport", "local") == "local"
+    return bool(local and profile.get("engine", {}).get("provider", "CPUExecutionProvider") == "CPUExecutionProvider")

@@ -85,6 +85,11 @@ class RunFolder:
         """`confirmations.json`: the confirmed figures by candidate digest."""
         return self.path / "confirmations.json"
 
+    @property
+    def engines_path(self) -> Path:
+        """`engines/`: what the target's runtime built of candidates, `DIGEST.engine`, and what for, `DIGEST.json`."""
+        return self.path / "engines"
+
     def candidate_path(self, digest: str) -> Path:
         """`candidates/DIGEST/`: one point of the confirmed front."""
         return self.candidates_path / digest

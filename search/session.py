@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwprofiles import HardwareProfile, detect_machine
-from latency import MeasurementLog, Meter
+from latency import TargetError
+from latency.meters import open_meter
 from search.candidates import write_candidates
-from search.confirm import ENOUGH_POINTS, PASSES, confirm, read_confirmations, unconfirmed
+from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
+from search.confirmations import read_confirmations
+from search.engine_files import builds_engines
 from search.environment import keep_environment
-from search.errors import FailingTrialsError
-from search.evaluate import Evaluator, validate_fp32
+from search.errors import FailingTrialsError, SearchError, TargetLostError
+from search.evaluate import Evaluator, has_same_kernels, validate_fp32
 from search.loop import Budget, SearchLoop
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
@@ -20,7 +23,8 @@ from search.results import FP32_MS, RunResult, read_result, write_results
 from search.run_folder import RunFolder
 from search.space_record import adopt_space
 from search.stages import StageClock
-from search.study import flush_study, load_study, open_study, resume
+from search.study import INSTRUCTIONS, LATENCY, flush_study, load_study, open_study, resume
+from search.target_validation import TargetValidator
 from search.timed_input import timed_feeds
 from search.timings import Timings
 from search.trials import count_finished, outcomes_of, policies_by_digest, read_points
@@ -46,6 +50,8 @@ class Session:
         calibration_memory_bytes: About how much memory calibration may take.
         stages: Where the seconds are counted.
         time_s: The seconds that the caller gave it, for the record; None for no such limit.
+        target_samples: How many unseen samples the confirmation runs on the target itself, or `all`; None for what
+            suits its transport.
         listener: Told of every step.
     """
 
@@ -57,6 +63,7 @@ class Session:
     calibration_memory_bytes: int
     stages: StageClock
     time_s: float | None
+    target_samples: int | str | None
     listener: Listener
 
     def run(self, budget: Budget) -> RunResult:
@@ -64,6 +71,8 @@ class Session:
 
         Raises:
             FailingTrialsError: Trials failed one after another; what there was before is confirmed and reported.
+            TargetLostError: The target went away; what there was before is reported.
+            TargetError: It was not there to begin with.
         """
         with self.stages.stage("storage"):
             self._adopt()
@@ -89,9 +98,8 @@ class Session:
         finally:
             timings.keep()
         if failure is not None:
-            raise FailingTrialsError(
-                f"{failure}; what was found before is confirmed and reported in {str(self.folder.path)!r}"
-            ) from failure
+            kept = "confirmed and reported" if result.is_confirmed else "reported, unconfirmed,"
+            raise type(failure)(f"{failure}; what was found before is {kept} in {str(self.folder.path)!r}") from failure
         return result
 
     def _is_done(self, prepared: Prepared, budget: Budget) -> bool:
@@ -106,21 +114,22 @@ class Session:
         return not unconfirmed(read_points(trials, prepared.space), self.folder)
 
     def _open_study(self) -> "AbstractContextManager[optuna.Study]":
-        return open_study(self.folder.study_path, self.sampler, self.seed)
+        cost = INSTRUCTIONS if self.profile.reach.transport == "emulated" else LATENCY
+        return open_study(self.folder.study_path, self.sampler, self.seed, cost)
 
     def _stored_trials(self) -> "list[optuna.trial.FrozenTrial]":
         with load_study(self.folder.study_path) as study:
             return study.get_trials(deepcopy=False)
 
-    def _use_target(self, prepared: Prepared, budget: Budget, threads: int) -> FailingTrialsError | None:
-        """Search, then confirm: all that needs the target's workers; what ended the search early, if something did."""
+    def _use_target(self, prepared: Prepared, budget: Budget, threads: int) -> SearchError | None:
+        """Search, then confirm: all that needs the target's workers; what ended either early, if something did."""
         network = prepared.network.onnx_bytes
         feeds = timed_feeds(self.workload, self.profile.engine.batch_size)
-        log = MeasurementLog(self.folder.measurements_path)
-        with Meter(self.profile, network, feeds, log=log) as meter:
+        with open_meter(self.profile, network, feeds, log_folder=self.folder.path) as meter:
             self.stages.add("worker start", meter.cost.overhead_s)
             keep_environment(self.folder, self.profile, meter.machine, meter.runtime)
             self._begin_session(budget)
+            judge_kernels = has_same_kernels(self.profile, meter.machine, detect_machine())
 
             def evaluator_on(samples: Samples) -> Evaluator:
                 fp32 = validate_fp32(network, samples, self.workload.metric, threads=threads, stages=self.stages)
@@ -130,19 +139,37 @@ class Session:
                     meter=meter,
                     threads=threads,
                     target_batch_size=self.profile.engine.batch_size,
+                    judge_kernels=judge_kernels,
                     stages=self.stages,
                 )
 
             self.listener(Progress(stage="baseline", done=0, total=1))
             evaluator = evaluator_on(self.workload.search_part)
             with self._open_study() as study:
-                failure = None
-                try:
-                    self._search(prepared, study, budget, evaluator)
-                except FailingTrialsError as error:
-                    failure = error
-                self._confirm(prepared, study, evaluator_on)
-                return failure
+                return self._search_and_confirm(prepared, study, budget, evaluator, evaluator_on)
+
+    def _search_and_confirm(
+        self,
+        prepared: Prepared,
+        study: "optuna.Study",
+        budget: Budget,
+        evaluator: Evaluator,
+        evaluator_on: Callable[[Samples], Evaluator],
+    ) -> SearchError | None:
+        failure: SearchError | None = None
+        try:
+            self._search(prepared, study, budget, evaluator)
+        except FailingTrialsError as error:
+            failure = error
+        except TargetError as error:
+            if not outcomes_of(study.get_trials(deepcopy=False)):  # nothing to report
+                raise
+            failure = TargetLostError(f"the target went away: {error}")
+        try:
+            self._confirm(prepared, study, evaluator_on)
+        except TargetError as error:  # what was concluded before is kept; the rest can be confirmed later
+            failure = failure or TargetLostError(f"the target went away in the confirmation: {error}")
+        return failure
 
     def _search(self, prepared: Prepared, study: "optuna.Study", budget: Budget, evaluator: Evaluator) -> None:
         with self.stages.stage("storage"):
@@ -166,14 +193,25 @@ class Session:
         if not unconfirmed(points, self.folder):
             return
         self.listener(Progress(stage="confirmation", done=0, total=None))
-        confirm(
-            points,
-            policies_by_digest(trials, prepared.space),
-            evaluator_on(self.workload.confirmation_part),
-            self.folder,
-            study.user_attrs[FP32_MS],
-            self.listener,
-        )
+        evaluator = evaluator_on(self.workload.confirmation_part)
+        with TargetValidator(
+            self.profile,
+            prepared.network,
+            self.workload.confirmation_part,
+            self.workload.metric,
+            timed_feeds(self.workload, self.profile.engine.batch_size),
+            asked=self.target_samples,
+            stages=self.stages,
+        ) as validator:
+            confirm(
+                points,
+                policies_by_digest(trials, prepared.space),
+                evaluator,
+                validator,
+                self.folder,
+                study.user_attrs.get(FP32_MS),
+                self.listener,
+            )
 
     def _adopt(self) -> None:
         self.folder.adopt(
@@ -210,7 +248,8 @@ class Session:
         with self.stages.stage("report"):
             result = read_result(self.folder.path)
             policies = policies_by_digest(self._stored_trials(), prepared.space)
-            write_candidates(self.folder, prepared.compressor, policies, result)
+            builds = builds_engines(self.profile)
+            write_candidates(self.folder, prepared.compressor, policies, result, builds_engines=builds)
             write_results(self.folder, result)
         self.listener(Progress(stage="report", done=1, total=1))
         return result

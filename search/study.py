@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import optuna
 
 STUDY_NAME = "paretune"
-METRIC_NAMES = ("latency_ms", "metric")
+LATENCY, INSTRUCTIONS = "latency_ms", "instructions"
+"""What studies minimize."""
 
 # A dashboard or a backup may hold the file for a moment.
 _LOCK_TIMEOUT_S = 60.0
@@ -33,7 +34,7 @@ _REPEATS_BEFORE_DRAWING = 2
 
 
 @contextmanager
-def open_study(path: Path, sampler: str, seed: int) -> "Iterator[optuna.Study]":
+def open_study(path: Path, sampler: str, seed: int, cost: str = LATENCY) -> "Iterator[optuna.Study]":
     """Open or create the study in `path` (SQLite); a context manager, after which the file stands for itself.
 
     Args:
@@ -41,6 +42,7 @@ def open_study(path: Path, sampler: str, seed: int) -> "Iterator[optuna.Study]":
         sampler: A name in `SAMPLERS`.
         seed: Together with the number of trials already there it seeds the sampler, so that a resumed run does not
             propose again what it proposed at first.
+        cost: What it minimizes, as dashboards name it: `LATENCY` or `INSTRUCTIONS`.
 
     Raises:
         RunFolderError: The file is no database, or a damaged one.
@@ -56,7 +58,7 @@ def open_study(path: Path, sampler: str, seed: int) -> "Iterator[optuna.Study]":
         if study.metric_names is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Optuna calls naming the objectives experimental; dashboards want it
-                study.set_metric_names(list(METRIC_NAMES))
+                study.set_metric_names([cost, "metric"])
         yield study
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compress.policy import LayerPolicy, Policy
+from search.cost import without_missing
 from search.figures import FIGURE_NAMES, Figures
 from search.point import TrialPoint
 from search.space import SearchSpace, summarize
@@ -13,7 +14,7 @@ from search.space import SearchSpace, summarize
 if TYPE_CHECKING:
     import optuna
 
-# User attributes of a trial. Values are (latency_ms, metric), so that every Optuna tool reads our studies.
+# User attributes of a trial. Values are (cost, metric), so that every Optuna tool reads our studies.
 OUTCOME = "outcome"
 LABEL = "label"
 REASON = "reason"
@@ -47,12 +48,12 @@ class Outcome(Figures):
 
     @property
     def values(self) -> tuple[float, float]:
-        """The two objectives: latency in ms (down), metric (up)."""
-        return self.latency_ms, self.metric
+        """The two objectives: latency in ms, or instructions (down), and metric (up)."""
+        return self.cost, self.metric
 
     def to_attribute(self) -> dict[str, Any]:
         """As a JSON-able user attribute."""
-        return {**asdict(self), "kernels": {k: list(v) for k, v in self.kernels.items()}}
+        return {**without_missing(asdict(self)), "kernels": {k: list(v) for k, v in self.kernels.items()}}
 
 
 def is_finished(trial: "optuna.trial.FrozenTrial") -> bool:
@@ -101,6 +102,7 @@ def _point(trial: "optuna.trial.FrozenTrial", space: SearchSpace) -> TrialPoint:
     policy = space.policy(params_of(trial))
     outcome = trial.user_attrs.get(OUTCOME, {})
     figures: dict[str, Any] = {name: float(outcome.get(name, math.nan)) for name in FIGURE_NAMES}
+    figures["instructions"] = outcome.get("instructions")
     return TrialPoint(
         number=trial.number,
         digest=str(outcome.get("digest", "")),

@@ -32,6 +32,13 @@ class _Run:
         targets = self.targets[chosen]
         return _Run(feeds=feeds, targets=np.array(targets) if isinstance(targets, np.ndarray) else targets)
 
+    def pick(self, positions: NDArray[np.int64]) -> "_Run":
+        """The samples at `positions`, as copies."""
+        feeds = {name: array[positions] for name, array in self.feeds.items()}
+        targets = self.targets
+        picked = targets[positions] if isinstance(targets, np.ndarray) else [targets[each] for each in positions]
+        return _Run(feeds=feeds, targets=picked)
+
 
 class Samples:
     """Immutable validation samples in a fixed order.
@@ -107,6 +114,24 @@ class Samples:
             runs.append(run[: max(left, 0)])
             left -= len(run)
         return self._of(runs, self._indices[:count])
+
+    def spread(self, count: int) -> Self:
+        """`count` samples at even distances, or all where there are fewer; data sorted by class stays balanced.
+
+        Raises:
+            ValueError: `count` is not positive.
+        """
+        if count < 1:
+            raise ValueError(f"count must be positive, got {count}")
+        if count >= len(self):
+            return self
+        chosen = np.arange(count) * len(self) // count
+        runs, position = [], 0
+        for run in self._runs:
+            inside = chosen[(chosen >= position) & (chosen < position + len(run))] - position
+            runs.append(run.pick(inside))
+            position += len(run)
+        return self._of(runs, self._indices[chosen])
 
     def split(self) -> tuple[Self, Self]:
         """The part that the search sees, and the part that only the confirmation of the front sees.

@@ -113,3 +113,16 @@ def parse_affinity(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise typer.BadParameter(f"--affinity takes CPU numbers such as 0,2, got {text!r}") from error
+
+
+def parse_count(text: str | None, option: str) -> int | str | None:
+    """`256` as a number, or `all`.
+
+    Raises:
+        typer.BadParameter: It is neither, or not above 0.
+    """
+    if text is None or text == "all":
+        return text
+    if not text.isdecimal() or not int(text):
+        raise typer.BadParameter(f"{option} takes a number above 0, or all; got {text!r}")
+    return int(text)

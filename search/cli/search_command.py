@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from search.cli.inputs import HostOption
 from search.samplers import SAMPLERS
 
 
@@ -41,6 +42,15 @@ def search(
     spinning: Annotated[
         bool | None, typer.Option("--spinning/--no-spinning", help="Override whether idle threads spin.")
     ] = None,
+    target_samples: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Unseen samples that the confirmation runs on the target itself. Default all; 256 over SSH, where a "
+            "board may be slow, and 64 where the target is emulated.",
+        ),
+    ] = None,
+    host: HostOption = None,
 ) -> None:
     """Search a network on a device and draw its Pareto front.
 
@@ -57,9 +67,8 @@ def search(
     """
     from rich.console import Console
 
-    from hwprofiles import load_profile
     from search.cli.durations import parse_duration_s, seconds_until
-    from search.cli.inputs import parse_affinity, read_workload
+    from search.cli.inputs import parse_affinity, parse_count, read_target, read_workload
     from search.cli.watch import Watch
     from search.job import run
     from search.report.table import front_table
@@ -69,7 +78,7 @@ def search(
     console = Console()
     limits_s = [parse_duration_s(time)] if time is not None else []
     limits_s += [seconds_until(until)] if until is not None else []
-    profile = load_profile(target).with_engine(
+    profile = read_target(target, host).with_engine(
         threads=threads, affinity=parse_affinity(affinity), batch_size=batch_size, spinning=spinning
     )
     with Watch(console) as watch:
@@ -81,6 +90,7 @@ def search(
             time_s=min(limits_s) if limits_s else None,
             sampler=sampler,
             seed=seed,
+            target_samples=parse_count(target_samples, "--target-samples"),
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.point import TrialPoint
+from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.labels import Box, Canvas
-from search.report.notation import latency_text
+from search.report.notation import metric_text
 from search.report.selection import Selection, as_searched
 
-ToPixel = Callable[[float, float], tuple[float, float]]  # (speedup, metric drop) to pixels, y upwards
+ToPixel = Callable[[float, float], tuple[float, float]]  # (gain, metric drop) to pixels, y upwards
 
 _MARKER_PX, _CAP_PX, _SEARCHED_PX, _LINE_PX = 9.0, 7.0, 4.0, 1.0
 
@@ -23,7 +24,7 @@ class Caption:
 
     text: str
     role: str
-    speedup: float
+    gain: float
     drop: float
 
     @property
@@ -43,19 +44,20 @@ def captions_of(selection: Selection, facts: ReportFacts) -> list[Caption]:
         The captions, important ones first.
     """
     fp32, all_8_bit, knee = selection.fp32, selection.all_8_bit, selection.knee
-    speedup, drop = (1.0, 0.0) if fp32 is None else (fp32.speedup, fp32.metric_drop)
-    text = f"FP32 {latency_text(facts.fp32_latency_ms)} ms"
-    captions = [Caption(text=text, role="fp32", speedup=speedup, drop=drop)]
+    gain, drop = (1.0, 0.0) if fp32 is None else (fp32.gain, fp32.metric_drop)
+    words = words_of(facts)
+    text = f"FP32 {words.text(facts.fp32_cost)}"
+    captions = [Caption(text=text, role="fp32", gain=gain, drop=drop)]
     marked = [(knee, "knee", "knee"), (all_8_bit, "all 8-bit", "eight")]
     if knee is not None and knee is all_8_bit:
         marked = [(knee, "knee, all 8-bit", "knee")]
     named = [fp32]
     for point, name, role in marked:
         if point is not None and point is not fp32:
-            captions.append(_caption(point, f"{name} #{point.number} {latency_text(point.latency_ms)} ms", role))
+            captions.append(_caption(point, f"{name} #{point.number} {words.of(point)}{_on_target(point)}", role))
             named.append(point)
     rest = [point for point in selection.front if not any(point is other for other in named)]
-    return captions + [_caption(point, f"#{point.number}", "front") for point in rest]
+    return captions + [_caption(point, f"#{point.number}{_on_target(point)}", "front") for point in rest]
 
 
 def canvas_of(selection: Selection, to_pixel: ToPixel, bounds: Box) -> Canvas:
@@ -63,7 +65,7 @@ def canvas_of(selection: Selection, to_pixel: ToPixel, bounds: Box) -> Canvas:
 
     Args:
         selection: the roles of the points.
-        to_pixel: where a (speedup, metric drop) stands.
+        to_pixel: where a (gain, metric drop) stands.
         bounds: the plot's box in pixels.
 
     Returns:
@@ -80,11 +82,16 @@ def canvas_of(selection: Selection, to_pixel: ToPixel, bounds: Box) -> Canvas:
 
 
 def _caption(point: TrialPoint, text: str, role: str) -> Caption:
-    return Caption(text=text, role=role, speedup=point.speedup, drop=point.metric_drop)
+    return Caption(text=text, role=role, gain=point.gain, drop=point.metric_drop)
+
+
+def _on_target(point: TrialPoint) -> str:
+    """The target's own metric, where it differs from what the plot shows."""
+    return f", on the target {metric_text(point.target_metric)}" if point.target_differs else ""
 
 
 def _where(point: TrialPoint, to_pixel: ToPixel) -> tuple[float, float]:
-    return to_pixel(point.speedup, point.metric_drop)
+    return to_pixel(point.gain, point.metric_drop)
 
 
 def _around(center: tuple[float, float], half: float) -> Box:
@@ -94,8 +101,8 @@ def _around(center: tuple[float, float], half: float) -> Box:
 def _point_boxes(point: TrialPoint, to_pixel: ToPixel) -> list[Box]:
     """Give the boxes of a point's marker and of its two error bars."""
     x, y = _where(point, to_pixel)
-    left, bottom = to_pixel(1 / point.latency_ratio_high, point.metric_drop_high)
-    right, top = to_pixel(1 / point.latency_ratio_low, point.metric_drop_low)
+    left, bottom = to_pixel(1 / point.cost_ratio_high, point.metric_drop_high)
+    right, top = to_pixel(1 / point.cost_ratio_low, point.metric_drop_low)
     return [
         _around((x, y), _MARKER_PX),
         (left, y - _CAP_PX, right, y + _CAP_PX),

@@ -14,20 +14,24 @@ class ReportFacts:
     """The circumstances of a run.
 
     `metric_is_fraction` says that the metric lies between 0 and 1 and that drops read best in percentage points;
-    other metrics keep their own unit. The confirmation's figures are None until there is one.
+    other metrics keep their own unit. The confirmation's figures are None until there is one. `fp32_instructions`
+    stands in the place of `fp32_latency_ms` where the target is emulated and instructions are counted.
+    `target_is_host` says that the target is the machine and the runtime that accuracy was taken with.
 
     Raises:
-        ValueError: the FP32 latency is not above 0, a metric is not finite, a count is negative, or `started_at` has
-            no time zone.
+        ValueError: FP32's cost is not above 0, or there are two of it, a metric is not finite, a count is negative, or
+            `started_at` has no time zone.
     """
 
     workload_name: str
     metric_name: str
     metric_is_fraction: bool = True
     target_name: str
+    target_is_host: bool = False
     device: str
     runtime: str
-    fp32_latency_ms: float
+    fp32_latency_ms: float | None = None
+    fp32_instructions: int | None = None
     fp32_metric_search: float
     fp32_metric_confirmation: float | None = None
     samples_search: int
@@ -39,8 +43,12 @@ class ReportFacts:
     paretune_version: str
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.fp32_latency_ms) and self.fp32_latency_ms > 0):
-            raise ValueError(f"fp32_latency_ms must be above 0, got {self.fp32_latency_ms}; measure FP32 first")
+        if (self.fp32_latency_ms is None) == (self.fp32_instructions is None):
+            raise ValueError("FP32's cost is either fp32_latency_ms or fp32_instructions; measure FP32 first")
+        for name in ("fp32_latency_ms", "fp32_instructions"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be above 0, got {value}; measure FP32 first")
         for name in ("fp32_metric_search", "fp32_metric_confirmation"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
@@ -51,6 +59,16 @@ class ReportFacts:
                 raise ValueError(f"{name} must be 0 or more, got {value}")
         if self.started_at.tzinfo is None:
             raise ValueError(f"started_at must carry a time zone, got {self.started_at}; use datetime.now(UTC)")
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether costs are instructions under emulation, not time."""
+        return self.fp32_instructions is not None
+
+    @property
+    def fp32_cost(self) -> float:
+        """FP32's milliseconds, or instructions."""
+        return float(self.fp32_instructions or self.fp32_latency_ms or math.nan)
 
     @property
     def fp32_metric(self) -> float:

@@ -11,9 +11,10 @@ import numpy as np
 
 from search.point import TrialPoint
 from search.report.captions import Caption, canvas_of, captions_of
+from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.labels import Label, place
-from search.report.notation import latency_text, shortened
+from search.report.notation import shortened
 from search.report.selection import Selection, View, as_searched, outside_note, select, view_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def front_png(points: Sequence[TrialPoint], facts: ReportFacts) -> bytes:
 
 
 def front_figure(points: Sequence[TrialPoint], facts: ReportFacts) -> Figure:
-    """Draw speed against the metric: everything searched faintly, the front with its 95% intervals.
+    """Draw what was gained against the metric: everything searched faintly, the front with its 95% intervals.
 
     Every point stands at FP32's metric minus its own paired drop, so that values of the search part and of the
     confirmation part share one scale.
@@ -66,7 +67,7 @@ def front_figure(points: Sequence[TrialPoint], facts: ReportFacts) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.085, 0.15, 0.835, 0.655))
     fp32_metric = facts.fp32_metric
-    axes.set_xlim(view.speedup_low, view.speedup_high)
+    axes.set_xlim(view.gain_low, view.gain_high)
     axes.set_ylim(fp32_metric - view.drop_high, fp32_metric - view.drop_low)
     _draw_searched(axes, selection, fp32_metric)
     _draw_front(axes, selection, fp32_metric)
@@ -81,14 +82,14 @@ def front_figure(points: Sequence[TrialPoint], facts: ReportFacts) -> Figure:
 def _draw_searched(axes: Axes, selection: Selection, fp32_metric: float) -> None:
     where = [as_searched(point) for point in selection.searched]
     axes.plot(
-        [speedup for speedup, _ in where], [fp32_metric - drop for _, drop in where],
+        [gain for gain, _ in where], [fp32_metric - drop for _, drop in where],
         "o", color=_FAINT, alpha=0.4, markersize=4, markeredgewidth=0, zorder=2, label="searched",
     )  # fmt: skip
 
 
 def _draw_front(axes: Axes, selection: Selection, fp32_metric: float) -> None:
     confirmed = selection.confirmed
-    line = [(point.speedup, fp32_metric - point.metric_drop) for point in selection.front]
+    line = [(point.gain, fp32_metric - point.metric_drop) for point in selection.front]
     if selection.fp32 is None:
         line = [(1.0, fp32_metric), *line]
     axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=_FRONT, linewidth=1.2, alpha=0.55,
@@ -105,12 +106,12 @@ def _draw_front(axes: Axes, selection: Selection, fp32_metric: float) -> None:
 def _draw_with_intervals(
     axes: Axes, points: Sequence[TrialPoint], fp32_metric: float, *, label: str, filled: bool, faint: bool = False
 ) -> None:
-    speedups = np.array([point.speedup for point in points])
+    gains = np.array([point.gain for point in points])
     drops = np.array([point.metric_drop for point in points])
-    across = [(p.speedup - 1 / p.latency_ratio_high, 1 / p.latency_ratio_low - p.speedup) for p in points]
+    across = [(p.gain - 1 / p.cost_ratio_high, 1 / p.cost_ratio_low - p.gain) for p in points]
     along = [(p.metric_drop_high - p.metric_drop, p.metric_drop - p.metric_drop_low) for p in points]
     axes.errorbar(
-        speedups, fp32_metric - drops, xerr=_bars(across), yerr=_bars(along), fmt="o", color=_FRONT,
+        gains, fp32_metric - drops, xerr=_bars(across), yerr=_bars(along), fmt="o", color=_FRONT,
         markersize=5 if faint else 7, markerfacecolor=_FRONT if filled else "white", markeredgecolor=_FRONT,
         markeredgewidth=1.2, elinewidth=1.1, capsize=2.5, alpha=0.5 if faint else 1.0, zorder=4 if faint else 5,
         label=label,
@@ -128,10 +129,10 @@ def _draw_marked(axes: Axes, selection: Selection, fp32_metric: float) -> None:
     axes.axhline(baseline[1], color=_INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.5, zorder=1)
     axes.plot(*_one(baseline), "D", color=_FP32, markersize=8, zorder=7, label="FP32")
     if selection.all_8_bit is not None:
-        position = (selection.all_8_bit.speedup, fp32_metric - selection.all_8_bit.metric_drop)
+        position = (selection.all_8_bit.gain, fp32_metric - selection.all_8_bit.metric_drop)
         axes.plot(*_one(position), "s", color=_8_BIT, markersize=7.5, zorder=6, label="all 8-bit")
     if selection.knee is not None:
-        position = (selection.knee.speedup, fp32_metric - selection.knee.metric_drop)
+        position = (selection.knee.gain, fp32_metric - selection.knee.metric_drop)
         axes.plot(*_one(position), "o", markersize=14, markerfacecolor="none", markeredgecolor=_KNEE,
                   markeredgewidth=2, zorder=6, label="knee: the best compromise")  # fmt: skip
 
@@ -142,24 +143,25 @@ def _one(position: tuple[float, float]) -> tuple[list[float], list[float]]:
 
 def _fp32_position(selection: Selection, fp32_metric: float) -> tuple[float, float]:
     point = selection.fp32
-    return (1.0, fp32_metric) if point is None else (point.speedup, fp32_metric - point.metric_drop)
+    return (1.0, fp32_metric) if point is None else (point.gain, fp32_metric - point.metric_drop)
 
 
 def _dress(axes: Axes, facts: ReportFacts, fp32_metric: float) -> None:
     """Give the axes their titles, their second scales and a quiet look."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    metric = shortened(facts.metric_name, 40)
-    axes.set_xlabel("Speedup over FP32 (×), more is faster", fontsize=10.5, color=_INK)
+    metric, words = shortened(facts.metric_name, 40), words_of(facts)
+    axes.set_xlabel(words.gain_axis, fontsize=10.5, color=_INK)
     axes.set_ylabel(f"{metric}, more is better", fontsize=10.5, color=_INK, parse_math=False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]))
-    # One function both ways: latency = FP32's latency / speedup.
-    reciprocal = _Reciprocal(facts.fp32_latency_ms)
+    # One function both ways: cost = FP32's cost / gain.
+    fp32_cost = facts.fp32_cost / words.axis_unit
+    reciprocal = _Reciprocal(fp32_cost)
     top = axes.secondary_xaxis("top", functions=(reciprocal, reciprocal))
-    top.set_xlabel("Latency (ms)", fontsize=9.5, color=_INK, labelpad=6)
+    top.set_xlabel(words.cost_axis, fontsize=9.5, color=_INK, labelpad=6)
     low, high = axes.get_xlim()
-    top.set_ticks(list(nice_latencies(facts.fp32_latency_ms / high, facts.fp32_latency_ms / max(low, 1e-9))))
+    top.set_ticks(list(nice_costs(fp32_cost / high, fp32_cost / max(low, 1e-9))))
     top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     scale = 100.0 if facts.metric_is_fraction else 1.0
 
@@ -182,33 +184,33 @@ def _dress(axes: Axes, facts: ReportFacts, fp32_metric: float) -> None:
 
 
 class _Reciprocal:
-    """Latency to speedup and back, safe at 0."""
+    """Cost to gain and back, safe at 0."""
 
-    def __init__(self, fp32_latency_ms: float) -> None:
-        self._fp32_latency_ms = fp32_latency_ms
+    def __init__(self, fp32_cost: float) -> None:
+        self._fp32_cost = fp32_cost
 
     def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
-        return self._fp32_latency_ms / np.maximum(np.asarray(values, dtype=np.float64), 1e-9)
+        return self._fp32_cost / np.maximum(np.asarray(values, dtype=np.float64), 1e-9)
 
 
-def nice_latencies(low_ms: float, high_ms: float) -> tuple[float, ...]:
-    """Choose round latencies for an axis that is even in speedup, none nearer to its neighbour than an eleventh.
+def nice_costs(lowest: float, highest: float) -> tuple[float, ...]:
+    """Choose round costs for an axis that is even in gain, none nearer to its neighbour than an eleventh.
 
     Args:
-        low_ms: the fastest latency shown, above 0.
-        high_ms: the slowest.
+        lowest: the lowest cost shown, above 0.
+        highest: the highest.
 
     Returns:
-        Latencies in ms, rising.
+        Costs, rising.
     """
-    powers = range(math.floor(math.log10(low_ms)), math.ceil(math.log10(high_ms)) + 1)
-    apart = (1 / low_ms - 1 / high_ms) / 11
+    powers = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
+    apart = (1 / lowest - 1 / highest) / 11
     chosen: list[float] = []
     for mantissa in _ROUND:
         for power in powers:
             value = float(f"{mantissa}e{power - 1}")
             near = any(abs(1 / value - 1 / other) < apart for other in chosen)
-            if low_ms <= value <= high_ms and not near:
+            if lowest <= value <= highest and not near:
                 chosen.append(value)
     return tuple(sorted(chosen))
 
@@ -217,8 +219,11 @@ def _write_around(figure: Figure, selection: Selection, view: View, facts: Repor
     """Write the title, what is compared with what, and what the plot does not show."""
     title = f"{shortened(facts.workload_name, 40)} on {shortened(facts.target_name, 30)}"
     figure.text(0.085, 0.95, title, fontsize=15, weight="bold", color="black", parse_math=False)
+    words = words_of(facts)
+    if words.kind_note:
+        figure.text(0.92, 0.95, words.kind_note, fontsize=12, ha="right", color=_KNEE, weight="bold")
     below = (
-        f"FP32: {latency_text(facts.fp32_latency_ms)} ms on {shortened(facts.device, 48)}  ·  "
+        f"FP32: {words.text(facts.fp32_cost)} on {shortened(facts.device, 48)}  ·  "
         f"{facts.trials_finished} trials, {facts.trials_failed} failed  ·  up and to the right is better"
     )
     figure.text(0.085, 0.912, below, fontsize=10, color="#555555", parse_math=False)
@@ -240,16 +245,16 @@ def _write_legend(axes: Axes) -> None:
 def _write_captions(axes: Axes, selection: Selection, view: View, facts: ReportFacts) -> None:
     """Write the captions beside their points, off each other."""
 
-    def to_pixel(speedup: float, drop: float) -> tuple[float, float]:
-        x, y = axes.transData.transform((speedup, facts.fp32_metric - drop))
+    def to_pixel(gain: float, drop: float) -> tuple[float, float]:
+        x, y = axes.transData.transform((gain, facts.fp32_metric - drop))
         return float(x), float(y)
 
-    captions = [one for one in captions_of(selection, facts) if view.holds(one.speedup, one.drop)]
+    captions = [one for one in captions_of(selection, facts) if view.holds(one.gain, one.drop)]
     if sum(not one.essential for one in captions) > _LABELLED_FRONT:
         captions = [one for one in captions if one.essential]
     labels = []
     for caption in captions:
-        x, y = to_pixel(caption.speedup, caption.drop)
+        x, y = to_pixel(caption.gain, caption.drop)
         size_px = _font_size(caption) * _DPI / 72
         width = 0.6 * size_px * len(caption.text)
         labels.append(Label(x=x, y=y, width=width, height=1.3 * size_px, essential=caption.essential))

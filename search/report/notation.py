@@ -26,6 +26,11 @@ def latency_text(latency_ms: float) -> str:
     return _plain(latency_ms, max(0, 2 - math.floor(math.log10(latency_ms))))
 
 
+def instructions_text(instructions: float) -> str:
+    """Write a number of instructions in millions with three or more digits and no unit: '533', '3.25'."""
+    return latency_text(instructions / 1e6)
+
+
 def drop_text(drop: float, *, is_fraction: bool) -> str:
     """Write a drop without its unit: in percentage points for a fraction ('0.42' for 0.0042)."""
     return _plain(100 * drop, 2) if is_fraction else metric_text(drop)

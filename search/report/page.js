@@ -51,32 +51,32 @@
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d", "toImage"]],
   };
 
-  // Round latencies whose reciprocals are spread over the axis, the roundest first.
-  function roundLatencies(low, high, count) {
-    const fastest = described.fp32_latency_ms / high;
-    const slowest = described.fp32_latency_ms / Math.max(low, high * 1e-3);
-    const apart = (1 / fastest - 1 / slowest) / count;
+  // Round costs whose reciprocals are spread over the axis, the roundest first.
+  function roundCosts(low, high, count) {
+    const lowest = described.fp32_cost / high;
+    const highest = described.fp32_cost / Math.max(low, high * 1e-3);
+    const apart = (1 / lowest - 1 / highest) / count;
     const chosen = [];
     for (const mantissa of [10, 20, 50, 40, 30, 60, 80, 15, 25, 70, 12, 90, 35, 45, 14, 16]) {
-      for (let power = Math.floor(Math.log10(fastest)); power <= Math.ceil(Math.log10(slowest)); power += 1) {
-        const latency = Number(`${mantissa}e${power - 1}`);
-        const free = chosen.every((other) => Math.abs(1 / latency - 1 / other) >= apart);
-        if (latency >= fastest && latency <= slowest && free) {
-          chosen.push(latency);
+      for (let power = Math.floor(Math.log10(lowest)); power <= Math.ceil(Math.log10(highest)); power += 1) {
+        const cost = Number(`${mantissa}e${power - 1}`);
+        const free = chosen.every((other) => Math.abs(1 / cost - 1 / other) >= apart);
+        if (cost >= lowest && cost <= highest && free) {
+          chosen.push(cost);
         }
       }
     }
     return chosen;
   }
 
-  // The top axis shows latency at the places of the speedups below, whatever was zoomed to.
+  // The top axis shows the cost at the places of the gains below, whatever was zoomed to.
   function topAxis(range) {
     const [low, high] = range.map(Number);
-    const latencies = roundLatencies(low, high, Math.max(2, plot.clientWidth / 90));
+    const costs = roundCosts(low, high, Math.max(2, plot.clientWidth / 90));
     return {
       range: [low, high],
-      tickvals: latencies.map((latency) => described.fp32_latency_ms / latency),
-      ticktext: latencies.map(String),
+      tickvals: costs.map((cost) => described.fp32_cost / cost),
+      ticktext: costs.map(String),
     };
   }
 

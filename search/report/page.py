@@ -12,6 +12,7 @@ from importlib.resources import files
 from string import Template
 
 from search.point import TrialPoint
+from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.heatmap import heat_map
 from search.report.notation import (
@@ -19,15 +20,31 @@ from search.report.notation import (
     drop_text,
     duration_text,
     interval_text,
-    latency_text,
     metric_text,
     size_text,
     speedup_text,
 )
 from search.report.plot import plot_data
 from search.report.selection import Selection, View, outside_note, select, view_of
+from search.report.target_words import said_of_target, summary_of
 
 _TEXT_CELL = ' class="text"'
+_COST_EXPLAINED = {
+    False: """<div><dt>Speedup</dt><dd>How many times as fast as FP32 the version is. Both were timed in turn in the
+same processes on the device, so that a busy or warm machine slows both.</dd></div>
+<div><dt>Latency grade</dt><dd><b>clean</b>: the machine was quiet. <b>contended</b>: other programs ran, and the
+figure comes from processor time. <b>unreliable</b>: not used to rank anything.</dd></div>""",
+    True: """<div><dt>Instructions</dt><dd>How many instructions one inference executes, in millions, counted in an
+emulator that runs the target's own runtime. They are a cost to compare candidates by, and <b>not time</b>: how many a
+processor executes at once, and how long its memory takes, is not in them. Search again on the device before you promise
+a latency.</dd></div>
+<div><dt>Instructions grade</dt><dd><b>emulated</b>: counted, not timed. The interval is the range over repeats.</dd>
+</div>""",
+}
+_TARGET_EXPLAINED = """<div><dt>On the target</dt><dd>The metric as the target's own kernels give it, and this host's
+metric of the same samples. 8-bit networks answer differently on other processors and engines. <b>Differs beyond the
+interval</b>: more than the 95% interval of the paired difference explains; then the target's figure is the one that its
+users will see.</dd></div>"""
 
 
 def page_text(points: Sequence[TrialPoint], facts: ReportFacts) -> str:
@@ -65,6 +82,14 @@ def page_text(points: Sequence[TrialPoint], facts: ReportFacts) -> str:
         failures=_failures(points),
         unit=_unit(facts),
         metric=_safe(facts.metric_name),
+        subject=words_of(facts).subject,
+        gain_axis=_safe(words_of(facts).gain_axis),
+        kind_note=_safe(words_of(facts).kind_note),
+        kind_hidden="" if words_of(facts).kind_note else " hidden",
+        cost=words_of(facts).cost,
+        cost_explained=_COST_EXPLAINED[facts.is_emulated],
+        target_note=_safe(_target_note(selection, facts)),
+        target_explained=_TARGET_EXPLAINED if _shows_target(selection, facts) else "",
         plot_json=embedded_json(plot),
         plotly_js=plotly_js,
         page_js=page_js,
@@ -99,22 +124,26 @@ def _lead(selection: Selection, facts: ReportFacts) -> str:
     state = "" if selection.confirmed else " These are the search's own values: nothing is confirmed yet."
     return _safe(
         f"{found} compressed {'version' if found == 1 else 'versions'} of {facts.workload_name} that "
-        f"{'is' if found == 1 else 'are'} worth choosing from, measured on {facts.device}.{state}"
+        f"{'is' if found == 1 else 'are'} worth choosing from, "
+        f"{'counted' if facts.is_emulated else 'measured'} on {facts.device}.{state}"
     )
 
 
 def _cards(selection: Selection, view: View, facts: ReportFacts) -> str:
     cards = [
         _card(
-            "FP32", f"{latency_text(facts.fp32_latency_ms)} ms", f"{facts.metric_name} {metric_text(facts.fp32_metric)}"
+            "FP32",
+            words_of(facts).text(facts.fp32_cost),
+            f"{facts.metric_name} {metric_text(facts.fp32_metric)}",
         )
     ]
     if selection.knee is not None and selection.knee is not selection.fp32:
         cards.append(_point_card("Best compromise (knee)", selection.knee, facts))
-    useful = [point for point in selection.front if view.holds(point.speedup, point.metric_drop)]
+    useful = [point for point in selection.front if view.holds(point.gain, point.metric_drop)]
     if useful and useful[-1] is not selection.fp32 and useful[-1] is not selection.knee:
         # A broken network may be the fastest of all: the plot leaves it out, and so does this.
-        name = "Fastest on the front" if useful[-1] is selection.front[-1] else "Fastest in the plot"
+        best = "Fewest instructions" if facts.is_emulated else "Fastest"
+        name = f"{best} on the front" if useful[-1] is selection.front[-1] else f"{best} in the plot"
         cards.append(_point_card(name, useful[-1], facts))
     return "\n".join(cards)
 
@@ -123,8 +152,8 @@ def _point_card(name: str, point: TrialPoint, facts: ReportFacts) -> str:
     drop = f"{_drop(point.metric_drop, facts)} {'points' if facts.metric_is_fraction else ''}".strip()
     return _card(
         f"{name}: #{point.number}",
-        f"{speedup_text(point.speedup)} as fast",
-        f"{latency_text(point.latency_ms)} ms, drop {drop}, {size_text(point.model_bytes)}",
+        words_of(facts).gained_text(point.gain),
+        f"{words_of(facts).of(point)}, drop {drop}, {size_text(point.model_bytes)}",
     )
 
 
@@ -138,9 +167,12 @@ def _drop(value: float, facts: ReportFacts) -> str:
 
 def _table(selection: Selection, facts: ReportFacts) -> str:
     drop = "Drop (points)" if facts.metric_is_fraction else "Drop"
-    heads = ["Point", "Digest", "Latency (ms)", "Speedup [95%]", facts.metric_name, f"{drop} [95%]", "Size"]
-    heads += ["Speedup in search", f"{drop} in search"] if selection.confirmed else []
-    heads += ["Latency grade", "Policy"]
+    words = words_of(facts)
+    cost, gain = f"{words.cost.capitalize()} ({words.unit})", words.gain[0].upper() + words.gain[1:]
+    heads = ["Point", "Digest", cost, f"{gain} [95%]", facts.metric_name, f"{drop} [95%]", "Size"]
+    heads += [f"{gain} in search", f"{drop} in search"] if selection.confirmed else []
+    heads += ["On the target"] if _shows_target(selection, facts) else []
+    heads += [f"{words.cost.capitalize()} grade", "Policy"]
     texts = {0, 1, len(heads) - 2, len(heads) - 1}
     head = "".join(
         f'<th scope="col"{_TEXT_CELL if column in texts else ""}><button type="button">{_safe(name)}'
@@ -152,33 +184,52 @@ def _table(selection: Selection, facts: ReportFacts) -> str:
 
 
 def _row(point: TrialPoint, selection: Selection, facts: ReportFacts) -> str:
-    speedups = speedup_text(1 / point.latency_ratio_high), speedup_text(1 / point.latency_ratio_low)
+    gains = speedup_text(1 / point.cost_ratio_high), speedup_text(1 / point.cost_ratio_low)
     drops = _drop(point.metric_drop_low, facts), _drop(point.metric_drop_high, facts)
     metric = facts.metric_of(point)
     cells = [
         _cell(point.digest[:DIGEST_SHOWN], point.digest),
-        _cell(latency_text(point.latency_ms), point.latency_ms),
-        _cell(f"{speedup_text(point.speedup)} {interval_text(*speedups)}", point.speedup),
+        _cell(words_of(facts).number(point.cost), point.cost),
+        _cell(f"{speedup_text(point.gain)} {interval_text(*gains)}", point.gain),
         _cell(metric_text(metric), metric),
         _cell(f"{_drop(point.metric_drop, facts)} {interval_text(*drops)}", point.metric_drop),
         _cell(size_text(point.model_bytes), point.model_bytes or 0),
     ]
     if selection.confirmed:
-        search_ratio, search_drop = point.search_latency_ratio, point.search_metric_drop
+        search_ratio, search_drop = point.search_cost_ratio, point.search_metric_drop
         cells += [
             _cell("–" if search_ratio is None else speedup_text(1 / search_ratio), 1 / (search_ratio or 1)),
             _cell("–" if search_drop is None else _drop(search_drop, facts), search_drop or 0.0),
         ]
+    if _shows_target(selection, facts):
+        cells.append(_target_cell(point))
     marks = [point.label] if point.label else []
     marks += ["knee"] if point is selection.knee else []
     name = f'#{point.number} <span class="mark">{_safe(", ".join(marks))}</span>' if marks else f"#{point.number}"
-    cells += [_cell(point.grade, point.grade), _cell(point.policy_summary, point.policy_summary)]
+    policy = "; ".join(part for part in (point.policy_summary, point.reason) if part)
+    cells += [_cell(point.grade, point.grade), _cell(policy, policy)]
     return f'<tr><th scope="row" data-value="{point.number}">{name}</th>{"".join(cells)}</tr>'
 
 
 def _cell(text: str, value: float | str) -> str:
     kind = _TEXT_CELL if isinstance(value, str) else ""
     return f'<td{kind} data-value="{_safe(str(value))}">{_safe(text)}</td>'
+
+
+def _shows_target(selection: Selection, facts: ReportFacts) -> bool:
+    """Whether the target has a say of its own about accuracy: not where it is the host."""
+    return not facts.target_is_host and any(point.target_samples is not None for point in selection.front)
+
+
+def _target_cell(point: TrialPoint) -> str:
+    if point.target_samples is None:
+        return _cell("–", 0.0)
+    differs = ' class="differs"' if point.target_differs else ""
+    return f'<td{differs} data-value="{point.target_metric}">{_safe(said_of_target(point))}</td>'
+
+
+def _target_note(selection: Selection, facts: ReportFacts) -> str:
+    return summary_of(selection.front) if _shows_target(selection, facts) else ""
 
 
 def _facts(points: Sequence[TrialPoint], facts: ReportFacts) -> str:
@@ -190,16 +241,18 @@ def _facts(points: Sequence[TrialPoint], facts: ReportFacts) -> str:
         "Target": facts.target_name,
         "Device": facts.device,
         "Runtime": facts.runtime,
-        "FP32 latency": f"{latency_text(facts.fp32_latency_ms)} ms",
+        f"FP32 {words_of(facts).cost}": words_of(facts).text(facts.fp32_cost),
         "FP32 in the search": f"{metric_text(facts.fp32_metric_search)} on {facts.samples_search} samples",
     }
     if facts.fp32_metric_confirmation is not None:
         samples = facts.samples_confirmation
         on = "" if samples is None else f" on {samples} other samples"
         rows["FP32 in the confirmation"] = f"{metric_text(facts.fp32_metric_confirmation)}{on}"
+    if facts.target_is_host and facts.fp32_metric_confirmation is not None:
+        rows["Accuracy on the target"] = "the target is this machine and this runtime: taken once, on it"
     rows |= {
         "Trials": f"{facts.trials_finished} finished, {facts.trials_failed} failed",
-        "Latency grades": shown,
+        f"{words_of(facts).cost.capitalize()} grades": shown,
         "Started": facts.started_at.strftime("%Y-%m-%d %H:%M %Z"),
         "Took": duration_text(facts.wall_seconds),
         "paretune": facts.paretune_version,

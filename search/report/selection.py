@@ -34,16 +34,16 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """The part of the plane (speedup, metric drop in the metric's unit) that a plot shows at first."""
+    """The part of the plane (gain, metric drop in the metric's unit) that a plot shows at first."""
 
-    speedup_low: float
-    speedup_high: float
+    gain_low: float
+    gain_high: float
     drop_low: float
     drop_high: float
 
-    def holds(self, speedup: float, drop: float) -> bool:
+    def holds(self, gain: float, drop: float) -> bool:
         """Whether a position is inside."""
-        return self.speedup_low <= speedup <= self.speedup_high and self.drop_low <= drop <= self.drop_high
+        return self.gain_low <= gain <= self.gain_high and self.drop_low <= drop <= self.drop_high
 
 
 def select(points: Sequence[TrialPoint]) -> Selection:
@@ -53,14 +53,14 @@ def select(points: Sequence[TrialPoint]) -> Selection:
         points: all points of the run; those that were confirmed carry their confirmed figures.
 
     Returns:
-        The roles. The front is decided on (latency ratio, metric drop), so that the search part and the confirmation
+        The roles. The front is decided on (cost ratio, metric drop), so that the search part and the confirmation
         part of the data need not agree on FP32's metric.
     """
     rankable = [point for point in points if point.rankable]
     confirmed = any(point.confirmed for point in rankable)
     fp32 = _labelled(rankable, FP32_LABEL)
     eligible = [point for point in rankable if point.confirmed] if confirmed else rankable
-    pairs = [(point.latency_ratio, -point.metric_drop) for point in eligible]
+    pairs = [(point.cost_ratio, -point.metric_drop) for point in eligible]
     front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
     on_front = {point.number for point in front}
     return Selection(
@@ -76,10 +76,10 @@ def select(points: Sequence[TrialPoint]) -> Selection:
 
 
 def as_searched(point: TrialPoint) -> tuple[float, float]:
-    """Give (speedup, metric drop) as the search saw them, also for a confirmed point."""
-    if point.search_latency_ratio is None or point.search_metric_drop is None:
-        return point.speedup, point.metric_drop
-    return 1.0 / point.search_latency_ratio, point.search_metric_drop
+    """Give (gain, metric drop) as the search saw them, also for a confirmed point."""
+    if point.search_cost_ratio is None or point.search_metric_drop is None:
+        return point.gain, point.metric_drop
+    return 1.0 / point.search_cost_ratio, point.search_metric_drop
 
 
 def view_of(selection: Selection) -> View:
@@ -99,16 +99,16 @@ def view_of(selection: Selection) -> View:
     drop_low = min([point.metric_drop_low for point in marked] + [0.0])
     span = max(bars_high - drop_low, 1e-6)
     near = [as_searched(p) for p in selection.searched if as_searched(p)[1] <= drop_high + 0.6 * span]
-    speedups = [1.0, *(1 / p.latency_ratio_high for p in marked), *(1 / p.latency_ratio_low for p in marked)]
-    slowest = 0.8 * min(speedups)
-    speedups += [max(speedup, slowest) for speedup, _ in near]
-    width = max(max(speedups) - min(speedups), 0.1)
+    gains = [1.0, *(1 / p.cost_ratio_high for p in marked), *(1 / p.cost_ratio_low for p in marked)]
+    least = 0.8 * min(gains)
+    gains += [max(gain, least) for gain, _ in near]
+    width = max(max(gains) - min(gains), 0.1)
     drop_high = max([bars_high, *(drop for _, drop in near)])
     drop_low = min([drop_low, *(drop for _, drop in near)])
     height = max(drop_high - drop_low, 1e-6)
     return View(
-        speedup_low=min(speedups) - 0.04 * width,
-        speedup_high=max(speedups) + 0.06 * width,
+        gain_low=min(gains) - 0.04 * width,
+        gain_high=max(gains) + 0.06 * width,
         drop_low=drop_low - 0.10 * height,
         drop_high=drop_high + 0.08 * height,
     )
@@ -117,7 +117,7 @@ def view_of(selection: Selection) -> View:
 def outside_note(selection: Selection, view: View, fp32_metric: float) -> str:
     """Say how many points lie outside the view, so that nothing is hidden silently; '' where none does."""
     outside = [place for place in map(as_searched, selection.searched) if not view.holds(*place)]
-    front = [point for point in selection.front if not view.holds(point.speedup, point.metric_drop)]
+    front = [point for point in selection.front if not view.holds(point.gain, point.metric_drop)]
     parts = []
     if outside:
         worst = metric_text(fp32_metric - max(drop for _, drop in outside))

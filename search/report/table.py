@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.point import TrialPoint
+from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.notation import (
     DIGEST_SHOWN,
     drop_text,
     interval_text,
-    latency_text,
     metric_text,
     shortened,
     size_text,
     speedup_text,
 )
 from search.report.selection import Selection, select
+from search.report.target_words import summary_of, warning_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,8 +45,10 @@ def front_table(points: Sequence[TrialPoint], facts: ReportFacts, *, width: int 
     selection = select(points)
     wide = width >= WIDE_COLUMNS
     name = "Confirmed front" if selection.confirmed else "Front so far, not yet confirmed"
+    title = f"{name}: {shortened(facts.workload_name, 30)} on {shortened(facts.target_name, 24)}"
+    note = words_of(facts).kind_note
     table = Table(
-        title=Text(f"{name}: {shortened(facts.workload_name, 30)} on {shortened(facts.target_name, 24)}"),
+        title=Text(f"{title}\n{note}" if note else title),
         caption=Text(_caption(selection, facts)),
         caption_justify="left",
         title_justify="left",
@@ -63,11 +66,12 @@ def front_table(points: Sequence[TrialPoint], facts: ReportFacts, *, width: int 
 def _add_columns(table: Table, facts: ReportFacts, *, wide: bool) -> None:
     from rich.text import Text
 
+    words = words_of(facts)
     drop = "drop (pt)" if facts.metric_is_fraction else "drop"
     metric = shortened(facts.metric_name, 20)
     table.add_column("point" if wide else "point\ndigest", no_wrap=True)
-    table.add_column("latency" if wide else "latency\ngrade", justify="right", no_wrap=True)
-    table.add_column("speedup" if wide else "speedup\n[95%]", justify="right", no_wrap=True)
+    table.add_column(words.cost if wide else f"{words.cost}\ngrade", justify="right", no_wrap=True)
+    table.add_column(words.gain if wide else f"{words.gain}\n[95%]", justify="right", no_wrap=True)
     # The name may wrap; the figures have no space to wrap at.
     table.add_column(Text(metric if wide else f"{metric}\nsize"), justify="right", min_width=7, max_width=9)
     table.add_column(drop if wide else f"{drop}\n[95%]", justify="right", no_wrap=True)
@@ -83,22 +87,20 @@ def _cells(point: TrialPoint, selection: Selection, facts: ReportFacts, *, wide:
     def drop(value: float) -> str:
         return drop_text(value, is_fraction=facts.metric_is_fraction)
 
-    speedups = interval_text(
-        speedup_text(1 / point.latency_ratio_high)[:-1], speedup_text(1 / point.latency_ratio_low)[:-1]
-    )
+    gains = interval_text(speedup_text(1 / point.cost_ratio_high)[:-1], speedup_text(1 / point.cost_ratio_low)[:-1])
     drops = interval_text(drop(point.metric_drop_low), drop(point.metric_drop_high))
     break_at = " " if wide else "\n"
 
     def with_detail(figure: str, detail: str) -> Text:
         return Text.assemble((figure, "bold"), break_at, (detail, "dim"))
 
-    latency, metric = f"{latency_text(point.latency_ms)} ms", metric_text(facts.metric_of(point))
+    cost, metric = words_of(facts).of(point), metric_text(facts.metric_of(point))
     size = size_text(point.model_bytes)
     grade = Text(point.grade, style="yellow" if point.grade == "contended" else "dim")
     return [
         with_detail(f"#{point.number}", point.digest[:DIGEST_SHOWN]),
-        Text(latency) if wide else Text.assemble(latency, "\n", grade),
-        with_detail(speedup_text(point.speedup), speedups),
+        Text(cost) if wide else Text.assemble(cost, "\n", grade),
+        with_detail(speedup_text(point.gain), gains),
         Text(metric) if wide else Text.assemble(metric, "\n", (size, "dim")),
         with_detail(drop(point.metric_drop), drops),
         *([Text(size), grade] if wide else []),
@@ -110,9 +112,11 @@ def _policy(point: TrialPoint, selection: Selection) -> Text:
     from rich.text import Text
 
     marks = ", ".join(([point.label] if point.label else []) + (["knee"] if point is selection.knee else []))
+    warning = warning_of(point)
+    below = (f"\n{warning}" if warning else "", "yellow")
     if point.label:  # its name says what the summary would
-        return Text(marks, style="bold")
-    return Text.assemble((f"{marks}: " if marks else "", "bold"), point.policy_summary)
+        return Text.assemble((marks, "bold"), below)
+    return Text.assemble((f"{marks}: " if marks else "", "bold"), point.policy_summary, below)
 
 
 def _caption(selection: Selection, facts: ReportFacts) -> str:
@@ -125,4 +129,8 @@ def _caption(selection: Selection, facts: ReportFacts) -> str:
         parts.append(f"{count} confirmed {'point' if count == 1 else 'points'} fell behind others and left the front.")
     if selection.excluded:
         parts.append(f"{selection.excluded} left out: latency unreliable.")
+    if facts.is_emulated:
+        parts.append("Instructions are counted in an emulator: a cost to compare by, which is not time.")
+    if not facts.target_is_host:
+        parts += [said for said in (summary_of(selection.front),) if said]
     return " ".join(parts)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import search.confirm
-from latency import MeasurementError
+from latency import MeasurementError, TargetError
 from search import pareto
 from search.confirm import (
     ENOUGH_POINTS,
@@ -21,13 +21,15 @@ from search.confirm import (
     PASSES,
     confirm,
     nominate,
-    read_confirmations,
     unconfirmed,
 )
+from search.confirmations import read_confirmations
 from search.errors import RunFolderError, SearchError
 from search.point import TrialPoint
 from search.progress import Progress
 from search.run_folder import RunFolder
+from search.target_accuracy import TargetAccuracy
+from search.target_validation import OnTarget
 
 
 def point(number: int, ratio: float = 0.5, metric: float = 0.9, **changes: Any) -> TrialPoint:
@@ -101,6 +103,26 @@ class FakeEvaluator:
         return SimpleNamespace(value=0.8), SimpleNamespace(value=0.2, low=0.1, high=0.3)
 
 
+class FakeValidator:
+    """The target answers 0.7 where this host answers 0.8; `broken` candidates kill its worker, at `lost` it is gone."""
+
+    def __init__(self, broken: str = "", lost: str = "", problems: tuple[str, ...] = ()) -> None:
+        self.broken, self.lost, self.problems = broken, lost, problems
+        self.validated: list[str] = []
+
+    def validate(self, candidate: SimpleNamespace, accuracy: SimpleNamespace, drop: SimpleNamespace) -> OnTarget:
+        self.validated.append(candidate.digest)
+        if candidate.digest == self.broken:
+            raise MeasurementError("'infer' on 'pi': the worker died")
+        if candidate.digest == self.lost:
+            raise TargetError("'pi' cannot be reached")
+        there = TargetAccuracy(
+            target_metric=0.7, target_metric_drop=0.3, target_metric_drop_low=0.25, target_metric_drop_high=0.35,
+            target_samples=64, host_metric=accuracy.value, target_differs=True,
+        )  # fmt: skip
+        return OnTarget(accuracy=there, problems=self.problems)
+
+
 @pytest.fixture(autouse=True)
 def combined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.confirm, "combine", lambda measurements: measurements[0])
@@ -117,7 +139,9 @@ def run(
     points = [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(count)]
     steps: list[Progress] = []
     policies = {p.digest: p.digest for p in points}
-    return confirm(points, policies, evaluator, folder, 2.0, steps.append, **options), steps  # type: ignore[arg-type]
+    validator = options.pop("validator", FakeValidator())
+    done = confirm(points, policies, evaluator, validator, folder, 2.0, steps.append, **options)  # type: ignore[arg-type]
+    return done, steps
 
 
 def test_points_get_the_new_figures_and_keep_the_searchs_own_beside_them(folder: RunFolder) -> None:
@@ -165,7 +189,7 @@ def test_the_time_left_is_told(folder: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"format_version": 99, "confirmations": []}, "has format_version 99, this paretune reads up to 1; upgrade"),
+        ({"format_version": 99, "confirmations": []}, "has format_version 99, this paretune reads up to 2; upgrade"),
         ({"confirmations": []}, "is damaged: it lacks format_version"),
         ({"format_version": 1, "confirmations": [{"digest": "d"}]}, "is damaged: TypeError: .*missing"),
         ({"format_version": 1, "confirmations": [{}]}, "is damaged: KeyError: 'digest'"),

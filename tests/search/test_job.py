@@ -36,8 +36,8 @@ def test_the_folder_holds_all_that_the_design_promises(finished: RunResult) -> N
         "trials.csv", "pareto.csv", "pareto.html", "pareto.png", "timings.json", "confirmations.json", "candidates",
     }  # fmt: skip
     assert tomllib.loads((finished.folder / "run.toml").read_text())["format_version"] == 1
-    for name in ("environment.json", "timings.json", "confirmations.json"):
-        assert json.loads((finished.folder / name).read_text())["format_version"] == 1
+    for name, version in (("environment.json", 1), ("timings.json", 1), ("confirmations.json", 2)):
+        assert json.loads((finished.folder / name).read_text())["format_version"] == version
     assert not list(finished.folder.rglob("*.partial"))
 
 
@@ -86,7 +86,7 @@ def test_the_front_is_confirmed_and_lies_there_as_bundles(finished: RunResult) -
 
 def test_the_confirmation_uses_samples_that_the_search_never_saw(finished: RunResult) -> None:
     assert finished.facts.samples_search == finished.facts.samples_confirmation == 16
-    some = next(point for point in finished.front if point.label != FP32_LABEL)
+    some = next(point for point in finished.points if point.confirmed and point.label != FP32_LABEL)
     assert some.search_metric_drop != some.metric_drop
 
 

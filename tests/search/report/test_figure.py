@@ -11,7 +11,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from search.report.figure import front_figure, front_png, nice_latencies
+from search.report.figure import front_figure, front_png, nice_costs
 
 
 def labels(figure: Any) -> set[str]:
@@ -86,7 +86,7 @@ def test_metrics_that_are_no_fraction_keep_their_unit(make_run: Callable[..., An
 
 @pytest.mark.parametrize(("low", "high"), [(0.3, 2.0), (0.012, 0.9), (900.0, 1100.0)])
 def test_latencies_on_the_axis_are_round_and_inside(low: float, high: float) -> None:
-    chosen = nice_latencies(low, high)
+    chosen = nice_costs(low, high)
     assert len(chosen) >= 1
     assert all(low <= value <= high for value in chosen)
     assert list(chosen) == sorted(set(chosen))
