@@ -94,9 +94,11 @@ def _send(channel: int, answer: dict[str, Any]) -> None:
 
 
 def _import_early() -> None:
-    """Imports the runtimes before the first request, so that starting overlaps with what the other side does."""
-    for engine in ENGINES.values():
-        try:
-            engine.version()
-        except Exception as error:
-            sys.stderr.write(f"{error}\n")
+    """Imports ONNX Runtime before the first request, so that starting overlaps with what the other side does.
+
+    The other engines' runtimes are slower to import, and most workers do not need them; who does, says so first.
+    """
+    try:
+        ENGINES["onnxruntime"].version()
+    except Exception as error:
+        sys.stderr.write(f"{error}\n")
