@@ -20,10 +20,10 @@ _SIMILAR = 2.0  # layers whose multiply-adds and weights differ by no more than 
 
 
 class LayerShape(Part):
-    """What decides how fast a layer runs: its operator, its weight's shape as stored, and its work for one sample.
+    """What decides how fast a layer runs: its operator, its weight's shape, and its work for one sample.
 
-    ``weight_shape`` is (out, in/groups, *kernel) for Conv, two numbers for Gemm and MatMul. ``macs`` are
-    multiply-adds per sample; 0 where they are not known.
+    ``weight_shape`` is (out, in/groups, *kernel) for Conv, (in, out) for Gemm and MatMul. ``macs`` are multiply-adds
+    per sample; 0 where they are not known.
     """
 
     operator: Literal["Conv", "Gemm", "MatMul"]
@@ -116,7 +116,9 @@ class ProbedChoice(LayerShape):
 class ProbedLayer(ProbedChoice):
     """One row of a probe: how long the choice takes relative to FP32, with a 95% interval, or why it does not run.
 
-    ``fp32_ms`` is FP32's median for one layer of the chain that was timed.
+    ``fp32_ms`` is FP32's median for one layer of the chain that was timed; ``kernels`` are those that ran the choice,
+    where that can be told, and ``instead`` says what the runtime did where that was something else. A search refuses
+    such a candidate, so it never pays.
     """
 
     ratio: Positive | None = None
@@ -124,6 +126,8 @@ class ProbedLayer(ProbedChoice):
     high: Positive | None = None
     grade: Literal["clean", "contended", "unreliable"] | None = None
     fp32_ms: Positive | None = None
+    kernels: tuple[Word, ...] = ()
+    instead: Word | None = None
     refused: Word | None = None
 
     @model_validator(mode="after")
@@ -154,7 +158,7 @@ class ProbedLayer(ProbedChoice):
         if self.grade == "unreliable":
             return "undecided"
         if self.high < 1.0:
-            return "pays"
+            return "pays" if self.instead is None else "undecided"
         return "cannot pay" if self.low > 1.0 else "undecided"
 
     @property

@@ -240,6 +240,7 @@ def _measured(choice: ProbedChoice, bench: Bench, meter: OpenMeter) -> ProbedLay
         grade=measurement.grade,
         fp32_ms=_short(measurement.baseline_ms / choice.chain),
         kernels=built.kernels,
+        instead=built.instead or None,
     )
 
 
