@@ -8,8 +8,12 @@ import typer
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 
-def parse_duration_s(text: str) -> float:
+def parse_duration_s(text: str, option: str = "--time") -> float:
     """`8h`, `1h30m`, `45s` or plain seconds, in seconds.
+
+    Args:
+        text: What was typed.
+        option: The option that it was typed for.
 
     Raises:
         typer.BadParameter: It is none of these, or not above zero.
@@ -17,10 +21,10 @@ def parse_duration_s(text: str) -> float:
     compact = text.replace(" ", "").lower()
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise typer.BadParameter(f"--time takes a duration such as 8h, 90m or 1h30m, got {text!r}")
+        raise typer.BadParameter(f"{option} takes a duration such as 8h, 90m or 1h30m, got {text!r}")
     seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
     if seconds <= 0:
-        raise typer.BadParameter(f"--time must be above zero, got {text!r}")
+        raise typer.BadParameter(f"{option} must be above zero, got {text!r}")
     return seconds
 
 
