@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -64,6 +65,17 @@ class LayerShape(Part):
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunsAs:
+    """How a profile runs its formats: what must be the same for a row to speak for it."""
+
+    batch_size: int
+    threads: int
+    scheme: str
+    compute: str
+    block_size: int
+
+
 class ProbedChoice(LayerShape):
     """A layer and what was made of it.
 
@@ -104,12 +116,12 @@ class ProbedChoice(LayerShape):
         """Whether the whole layer is in the format and nothing else was done to it."""
         return self.width is None and self.rank is None and self.sparsity is None and not self.mixed
 
-    def runs_in(self, scheme: str, compute: str, block_size: int) -> bool:
+    def runs_as(self, runs: RunsAs) -> bool:
         """Whether a profile with these settings would run the format in this way."""
         return (
-            self.scheme in (None, scheme)
-            and self.weight_only_compute in (None, compute)
-            and self.weight_block_size in (None, block_size)
+            self.scheme in (None, runs.scheme)
+            and self.weight_only_compute in (None, runs.compute)
+            and self.weight_block_size in (None, runs.block_size)
         )
 
 
@@ -193,31 +205,25 @@ class Probe(Part):
             raise ValueError(msg)
         return layers
 
-    def cannot_pay(
-        self,
-        layer: LayerShape,
-        *,
-        batch_size: int,
-        threads: int,
-        scheme: str,
-        compute: str,
-        block_size: int,
-    ) -> frozenset[NumberFormat]:
+    def cannot_pay(self, layer: LayerShape, runs: RunsAs) -> frozenset[NumberFormat]:
         """The formats in which every layer like this one was slower than FP32, beyond its interval.
 
         The layer itself decides where it was probed; else all that are like it have to agree. A convolution in static
         8 bits gives its neighbours integers too, so being slower itself is not enough: the chain in which every second
         layer stays in FP32 must be faster than the one in 8 bits, its conversions included.
         """
-        if threads != self.threads:
-            return frozenset()
-        alike = [row for row in self.layers if row.batch_size == batch_size and layer.is_like(row)]
-        alike = [row for row in alike if _same(row, layer)] or alike
         verdicts: dict[NumberFormat, list[bool]] = {}
-        for row in alike:
-            if row.is_plain and row.verdict != "refused" and row.runs_in(scheme, compute, block_size):
-                verdicts.setdefault(row.format, []).append(self._is_hopeless(row))
+        for row in self.rows_like(layer, runs):
+            verdicts.setdefault(row.format, []).append(self._is_hopeless(row))
         return frozenset(name for name, hopeless in verdicts.items() if all(hopeless))
+
+    def rows_like(self, layer: LayerShape, runs: RunsAs) -> tuple[ProbedLayer, ...]:
+        """The measured rows that speak for a layer: its own, or those of all layers like it."""
+        if runs.threads != self.threads:
+            return ()
+        alike = [row for row in self.layers if row.batch_size == runs.batch_size and layer.is_like(row)]
+        alike = [row for row in alike if _same(row, layer)] or alike
+        return tuple(row for row in alike if row.is_plain and row.verdict != "refused" and row.runs_as(runs))
 
     def _is_hopeless(self, row: ProbedLayer) -> bool:
         if row.verdict != "cannot pay" or row.format != "int8" or row.operator != "Conv" or row.chain == 1:

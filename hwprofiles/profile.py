@@ -12,7 +12,7 @@ from hwprofiles.detect import Machine
 from hwprofiles.engine import Engine
 from hwprofiles.errors import ProfileError, first_problem
 from hwprofiles.part import Part
-from hwprofiles.probed import LayerShape, Probe
+from hwprofiles.probed import LayerShape, Probe, RunsAs
 from hwprofiles.reach import LocalReach, Reach, SshReach
 from hwprofiles.vocabulary import Int8Scheme, NumberFormat, SparsityPattern, WeightBlockSize, WeightOnlyCompute
 
@@ -115,21 +115,28 @@ class HardwareProfile(Part):
     power_sensor: Annotated[str, Field(min_length=1)] | None = None
     probe: Probe | None = None
 
-    def cannot_pay(self, layer: LayerShape) -> frozenset[NumberFormat]:
-        """The number formats that the probe found slower than FP32 for such a layer, as this profile would run them.
-
-        Empty where nothing was probed, or under other settings: another number of threads, another batch size.
-        """
-        if self.probe is None:
-            return frozenset()
-        return self.probe.cannot_pay(
-            layer,
+    @property
+    def runs_as(self) -> RunsAs:
+        """What a row of a probe must have been run with to speak for this profile."""
+        return RunsAs(
             batch_size=self.engine.batch_size,
             threads=self.engine.threads,
             scheme=self.formats.int8_scheme,
             compute=self.formats.weight_only_compute,
             block_size=self.formats.weight_block_size,
         )
+
+    def cannot_pay(self, layer: LayerShape) -> frozenset[NumberFormat]:
+        """The number formats that the probe found slower than FP32 for such a layer, as this profile would run them.
+
+        Empty where nothing was probed, or under other settings: another number of threads, another batch size.
+        """
+        return frozenset() if self.probe is None else self.probe.cannot_pay(layer, self.runs_as)
+
+    def probed_speedups(self, layer: LayerShape, number_format: NumberFormat) -> tuple[float, ...]:
+        """How many times as fast as FP32 such layers were in a format, as this profile would run it."""
+        rows = () if self.probe is None else self.probe.rows_like(layer, self.runs_as)
+        return tuple(row.speedup for row in rows if row.format == number_format and row.speedup is not None)
 
     def missing_on(self, machine: Machine) -> tuple[str, ...]:
         """Those of ``requires`` that ``machine`` has not; none on the target itself."""

@@ -18,6 +18,7 @@ from compress.variants import VariantStore
 from deploy.bundle import PARTIAL_SUFFIX
 from hwprofiles import HardwareProfile
 from search.disk_errors import disk_errors
+from search.left_out import formats_left_out, words_of_left_out
 from search.progress import Listener, Progress
 from search.run_folder import RunFolder, damaged
 from search.space import SearchSpace, build_space
@@ -70,12 +71,16 @@ def prepare(
         calibration = _read_calibration(workload, network, folder, threads, memory_bytes, listener)
     with stages.stage("compressor"):
         compressor = _make_compressor(workload, profile, network, calibration, folder, threads)
+    left_out = formats_left_out(network.layers, profile)
+    for line in words_of_left_out(left_out, network.layers, profile):
+        listener(Progress(stage="calibration", done=1, total=1, note=line))
     space = build_space(
         network.layers,
         compressor.groups.values(),
         formats=compressor.formats,
         patterns=profile.sparsity.patterns,
         channel_multiple=profile.sparsity.channel_multiple,
+        cannot_pay=left_out,
     )
     return Prepared(workload=workload, profile=profile, network=network, compressor=compressor, space=space)
 

@@ -1,7 +1,9 @@
 """The search space: what the network has, crossed with what the target's profile says pays."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from compress.channels.groups import ChannelGroup
@@ -127,6 +129,7 @@ def build_space(
     formats: Iterable[str],
     patterns: Iterable[str] = (),
     channel_multiple: int,
+    cannot_pay: Mapping[str, AbstractSet[str]] = MappingProxyType({}),
 ) -> SearchSpace:
     """Knobs for every layer that has a choice.
 
@@ -136,6 +139,7 @@ def build_space(
         formats: Names of the number formats that pay on the target, besides fp32.
         patterns: Sparsity patterns that pay there: `channels`, `2:4`, `unstructured`.
         channel_multiple: Widths and ranks that pay are multiples of this.
+        cannot_pay: Layer name to the formats that were measured to be slower than fp32 there (`search.left_out`).
     """
     offered = [name for name in FORMATS if name in {"fp32", *formats}]
     patterns = tuple(patterns)
@@ -143,7 +147,12 @@ def build_space(
     written_with = {member.layer: group for group in by_owner.values() for member in group.producers}
     knobs = []
     for layer in layers:
-        bits = tuple(n for n in offered if layer.op_type != "Conv" or n in _CONVOLUTION_FORMATS)
+        bits = tuple(
+            name
+            for name in offered
+            if (layer.op_type != "Conv" or name in _CONVOLUTION_FORMATS)
+            and (name == "fp32" or name not in cannot_pay.get(layer.name, ()))
+        )
         knobs.append(Knob(name=f"bits/{layer.name}", layers=(layer.name,), choices=bits))
         group = written_with.get(layer.name)
         masks = tuple(mask for pattern in patterns for mask in _MASKS.get(pattern, ()) if _fits(layer, pattern))

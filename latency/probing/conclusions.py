@@ -37,7 +37,8 @@ def conclude(
     scheme = decide_scheme(here, profile.formats.int8_scheme, outcome.machine)
     compute = _decide_compute(here, profile.formats.weight_only_compute)
     formats = profile.formats.model_copy(update={"int8_scheme": scheme, "weight_only_compute": compute})
-    formats = formats.model_copy(update={"offered": _decide_offered(here, profile, scheme, compute)})
+    offered = _decide_offered(here, profile.model_copy(update={"formats": formats}))
+    formats = formats.model_copy(update={"offered": offered})
     sparsity = profile.sparsity.model_copy(
         update={
             "channel_multiple": paying_multiple(here) or profile.sparsity.channel_multiple,
@@ -102,12 +103,9 @@ def _cheapest(
     return best if given in tried or given not in ways else given
 
 
-def _decide_offered(
-    rows: Iterable[ProbedLayer], profile: HardwareProfile, scheme: str, compute: str
-) -> tuple[NumberFormat, ...]:
+def _decide_offered(rows: Iterable[ProbedLayer], profile: HardwareProfile) -> tuple[NumberFormat, ...]:
     """FP32, and each format that pays somewhere; one that nothing was decided about stays as the profile had it."""
-    block_size = profile.formats.weight_block_size
-    rows = [row for row in rows if row.is_plain and row.runs_in(scheme, compute, block_size)]
+    rows = [row for row in rows if row.is_plain and row.runs_as(profile.runs_as)]
     offered: list[NumberFormat] = []
     for name in get_args(NumberFormat):
         verdicts = {row.verdict for row in rows if row.format == name}

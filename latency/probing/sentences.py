@@ -44,9 +44,7 @@ def sentences(decided: HardwareProfile, *, before: HardwareProfile, outcome: Pro
 
 def decided_rows(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> list[ProbedLayer]:
     """The plain rows that run as the profile would run them, at any batch size."""
-    formats = profile.formats
-    settings = formats.int8_scheme, formats.weight_only_compute, formats.weight_block_size
-    return [row for row in rows if row.is_plain and row.runs_in(*settings)]
+    return [row for row in rows if row.is_plain and row.runs_as(profile.runs_as)]
 
 
 def _of_formats(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> Iterator[str]:

@@ -32,8 +32,7 @@ def probe_tables(profile: HardwareProfile) -> Group:
 def _formats(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> Table | None:
     """Speedups by layer and format, in the scheme and the compute that the profile has now."""
     formats = profile.formats
-    settings = formats.int8_scheme, formats.weight_only_compute, formats.weight_block_size
-    plain = [row for row in rows if row.is_plain and row.runs_in(*settings)]
+    plain = [row for row in rows if row.is_plain and row.runs_as(profile.runs_as)]
     columns = [name for name in _COLUMNS if any(row.format == name for row in plain)]
     if not columns:
         return None
