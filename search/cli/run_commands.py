@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from compress.channels.group import ChannelGroups
     from compress.network import Network
+    from hwprofiles import HardwareProfile
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: the --out of its search.")]
 
@@ -51,12 +52,25 @@ def _said_of_channels(network: "Network", groups: "ChannelGroups") -> Iterator[s
             yield f"keeps channels: {layer.name}: {groups.fixed[layer.name]}"
 
 
+def _said_of_formats(network: "Network", profile: "HardwareProfile") -> list[str]:
+    """Which formats a search on the profile leaves out, and of how many layers."""
+    from search.left_out import formats_left_out, words_of_left_out
+
+    if profile.probe is None:
+        return [f"{profile.name} was not probed, so no format is left out: paretune profile probe {profile.name}"]
+    left_out = formats_left_out(network.layers, profile)
+    return words_of_left_out(left_out, network.layers, profile) or ["every format offered may pay on every layer"]
+
+
 def layers(
     workload: Annotated[str | None, typer.Argument(help="A Python file or a built-in's name.")] = None,
     *,
     model: Annotated[Path | None, typer.Option(help="Instead of WORKLOAD: an ONNX file.")] = None,
     data: Annotated[Path | None, typer.Option(help="With --model: an .npz with the inputs by name.")] = None,
     metric: Annotated[str | None, typer.Option(help="With --model: top1, mse, or FILE.py:FUNCTION.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="A probed profile: say which formats a search on it leaves out.")
+    ] = None,
 ) -> None:
     """List a network's layers: what a policy can speak of, and what is left alone with the reason."""
     from rich.console import Console
@@ -65,8 +79,9 @@ def layers(
     from compress.channels.groups import find_channel_groups
     from compress.network import load_network
     from compress.ranks import break_even_rank
-    from search.cli.inputs import read_workload
+    from search.cli.inputs import read_target, read_workload
 
+    profile = None if target is None else read_target(target)
     loaded = read_workload(workload, model=model, data=data, metric=metric)
     network = load_network(loaded.network(), loaded.calibration[0])
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -93,6 +108,8 @@ def layers(
     console.print()
     for note in _said_of_channels(network, groups):
         console.print(note, highlight=False, soft_wrap=True)
+    for line in () if profile is None else _said_of_formats(network, profile):
+        console.print(line, highlight=False, soft_wrap=True)
     for skipped in network.skipped:
         console.print(
             f"left alone: {skipped.op_type} {skipped.name}: {skipped.reason}", highlight=False, soft_wrap=True
