@@ -30,7 +30,10 @@ def machine_behind(reach: LocalReach | SshReach | EmulatedReach, facts: Mapping[
 
     if reach.transport == "local":
         return replace(detect_machine(), accelerator=facts.get("accelerator"))
-    return machine_of(facts)
+    machine = machine_of(facts)
+    if reach.transport == "emulated":  # the cores are those of the machine that emulates it
+        return replace(machine, cpu=f"emulated {reach.cpu}", physical_cores=1, logical_cores=1)
+    return machine
 
 
 class Target:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,20 @@ def emulator_path() -> str:
         msg = f"{EMULATOR} is not installed, or not on the PATH; install it (Debian, Ubuntu: apt-get install qemu-user)"
         raise TargetError(msg)
     return found
+
+
+def emulator_version() -> str:
+    """The emulator with its version, such as ``qemu-aarch64 7.2.22``.
+
+    Raises:
+        TargetError: it is not installed, or does not say.
+    """
+    text = subprocess.run([emulator_path(), "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version (\d+\.\d+(?:\.\d+)?)", text)
+    if found is None:
+        msg = f"{EMULATOR} --version should print its version, got {text[:80]!r}; install qemu-user again"
+        raise TargetError(msg)
+    return f"{EMULATOR} {found[1]}"
 
 
 def emulator_command(root: Root, cpu: str, *, counts_folder: Path | None = None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from statistics import fmean
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from latency.errors import MeasurementFormatError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 KIND = "instruction count"
+
+RESOLUTION = 0.001
+"""How far apart two counts of one model can lie (relative): models loaded in another order, other memory layout."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,28 +56,31 @@ CLASSES: tuple[str, ...] = tuple(field.name for field in fields(ClassCounts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CountedInferences:
-    """``inferences`` in a row, and the instructions of all of them together."""
+class ProcessCounts:
+    """Single inferences of the candidate and of the baseline in one process."""
 
-    inferences: int
-    instructions: ClassCounts
+    candidate: tuple[ClassCounts, ...]
+    baseline: tuple[ClassCounts, ...]
 
     def __post_init__(self) -> None:
-        if self.inferences < 1:
-            msg = f"inferences must be at least 1, got {self.inferences}"
-            raise ValueError(msg)
+        if not self.candidate or not self.baseline:
+            raise ValueError("a process must have counted the candidate and the baseline at least once")
 
-    def of_one(self, name: str) -> float:
-        """Instructions of one inference in the class ``name``."""
-        return float(getattr(self.instructions, name) / self.inferences)
+    def candidate_median(self, name: str = "total") -> float:
+        """Instructions of the candidate's middle inference: now and then one is not like the others."""
+        return float(median(getattr(counts, name) for counts in self.candidate))
+
+    def baseline_median(self, name: str = "total") -> float:
+        """Instructions of the baseline's middle inference."""
+        return float(median(getattr(counts, name) for counts in self.baseline))
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionCount:
     """How many instructions an inference takes, beside the FP32 baseline's, on an emulated processor.
 
-    Counting is all but deterministic, so the interval of ``ratio`` is the whole range that the repeats span, not a
-    confidence interval. An instruction is not a nanosecond: how many are done at once, and how long memory takes, no
+    Counting is all but deterministic, so the interval of ``ratio`` is the whole range that the processes span, widened
+    by ``RESOLUTION`` for what they have in common; it is no confidence interval. An instruction is not a nanosecond: how many are done at once, and how long memory takes, no
     emulator says. Hence nothing here is a time, nor can one be had from it.
 
     Attributes:
@@ -83,8 +89,7 @@ class InstructionCount:
         cpu: The emulated processor, as qemu names it.
         runtime: The runtime and its version.
         emulator: The emulator and its version.
-        candidate: What was counted of the candidate, over several processes.
-        baseline: What was counted of the baseline in the same processes.
+        processes: What was counted.
         taken_at: ISO 8601 with a time zone.
     """
 
@@ -93,16 +98,13 @@ class InstructionCount:
     cpu: str
     runtime: str
     emulator: str
-    candidate: tuple[CountedInferences, ...]
-    baseline: tuple[CountedInferences, ...]
+    processes: tuple[ProcessCounts, ...]
     taken_at: str
 
     def __post_init__(self) -> None:
-        for name in ("candidate", "baseline"):
-            repeats = len(getattr(self, name))
-            if repeats < 2:
-                msg = f"the spread of a count needs at least 2 repeats of the {name}, got {repeats}"
-                raise ValueError(msg)
+        if len(self.processes) < 2:
+            msg = f"an instruction count needs at least 2 processes to know its spread, got {len(self.processes)}"
+            raise ValueError(msg)
 
     @property
     def grade(self) -> Literal["emulated"]:
@@ -141,23 +143,23 @@ class InstructionCount:
 
     @property
     def candidate_instructions(self) -> float:
-        """Instructions of one inference of the candidate, the mean over the repeats."""
+        """Instructions of one inference of the candidate, the mean over the processes."""
         return self.candidate_by_class["total"]
 
     @property
     def baseline_instructions(self) -> float:
-        """Instructions of one inference of the baseline, the mean over the repeats."""
+        """Instructions of one inference of the baseline, the mean over the processes."""
         return self.baseline_by_class["total"]
 
     @cached_property
     def candidate_by_class(self) -> Mapping[str, float]:
         """Instructions of one inference of the candidate by class (``CLASSES``)."""
-        return _means(self.candidate)
+        return {name: fmean(process.candidate_median(name) for process in self.processes) for name in CLASSES}
 
     @cached_property
     def baseline_by_class(self) -> Mapping[str, float]:
         """Instructions of one inference of the baseline by class (``CLASSES``)."""
-        return _means(self.baseline)
+        return {name: fmean(process.baseline_median(name) for process in self.processes) for name in CLASSES}
 
     @property
     def ratio(self) -> float:
@@ -166,13 +168,15 @@ class InstructionCount:
 
     @property
     def ratio_low(self) -> float:
-        """The candidate's lowest repeat over the baseline's highest."""
-        return min(_totals(self.candidate)) / max(_totals(self.baseline))
+        """The lower end of the interval: the candidate's lowest process over the baseline's highest."""
+        lowest = min(process.candidate_median() for process in self.processes)
+        return (1 - RESOLUTION) * lowest / max(process.baseline_median() for process in self.processes)
 
     @property
     def ratio_high(self) -> float:
-        """The candidate's highest repeat over the baseline's lowest."""
-        return max(_totals(self.candidate)) / min(_totals(self.baseline))
+        """The upper end of the interval: the candidate's highest process over the baseline's lowest."""
+        highest = max(process.candidate_median() for process in self.processes)
+        return (1 + RESOLUTION) * highest / min(process.baseline_median() for process in self.processes)
 
     @property
     def ratio_half_width(self) -> float:
@@ -193,8 +197,7 @@ class InstructionCount:
         values = read_values(text)
         try:
             values["key"] = MeasurementKey.from_dict(values["key"])
-            for model in ("candidate", "baseline"):
-                values[model] = tuple(_counted(each) for each in values[model])
+            values["processes"] = tuple(_process(each) for each in values["processes"])
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             msg = f"not a stored instruction count: {type(error).__name__}: {error}; remove it from the log"
@@ -225,13 +228,6 @@ def read_values(text: str) -> dict[str, Any]:
     return values
 
 
-def _totals(repeats: tuple[CountedInferences, ...]) -> list[float]:
-    return [repeat.of_one("total") for repeat in repeats]
-
-
-def _means(repeats: tuple[CountedInferences, ...]) -> Mapping[str, float]:
-    return {name: fmean(repeat.of_one(name) for repeat in repeats) for name in CLASSES}
-
-
-def _counted(values: dict[str, Any]) -> CountedInferences:
-    return CountedInferences(inferences=values["inferences"], instructions=ClassCounts(**values["instructions"]))
+def _process(values: dict[str, Any]) -> ProcessCounts:
+    counts = {model: tuple(ClassCounts(**each) for each in values[model]) for model in ("candidate", "baseline")}
+    return ProcessCounts(**counts)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hwprofiles import EmulatedReach, ProfileError
 from latency.baseline import Baseline
-from latency.emulation.counts import between_marks, counts_name
-from latency.emulation.instruction_count import CountedInferences, InstructionCount
+from latency.emulation.counter import Counter
+from latency.emulation.instruction_count import InstructionCount, ProcessCounts
 from latency.emulation.root import find_root
 from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.measure import Cost
-from latency.ring import Request, WorkerRing
+from latency.ring import WorkerRing
 from latency.rounds import BASELINE
 from latency.target import machine_behind
 from latency.transports import open_transport
@@ -29,18 +28,14 @@ if TYPE_CHECKING:
 
     from hwprofiles import HardwareProfile, Machine
     from latency.effort import Effort
+    from latency.emulation.instruction_count import ClassCounts
     from latency.emulation.instruction_log import InstructionLog
     from latency.measurement import MeasurementKey
-    from latency.transports import Transport
-
-    _Both = tuple[tuple[CountedInferences, ...], tuple[CountedInferences, ...]]
+    from latency.transports import Connection, Transport
 
 _CANDIDATE = "candidate"
 _PROCESSES = 2
 _ATTEMPTS = 2
-# Two repeats in each of two processes show what little there is of a spread; a small network runs several times
-# between two marks, so that what Python does around an inference averages out.
-_COUNTING = {"repeats": 2, "at_most": 8, "budget_s": 0.5}
 
 
 class InstructionMeter:
@@ -90,8 +85,8 @@ class InstructionMeter:
         self._emulator = ""
         self._root_digest = ""
         self._machine: Machine | None = None
-        self._baselines: dict[int, tuple[CountedInferences, ...]] = {}
-        self._open: tuple[Transport, WorkerRing, ExitStack] | None = None
+        self._baselines: dict[Connection, tuple[ClassCounts, ...]] = {}
+        self._open: tuple[Counter, Transport, WorkerRing, ExitStack] | None = None
 
     def __enter__(self) -> Self:
         """Starts the workers and counts the baseline.
@@ -105,20 +100,20 @@ class InstructionMeter:
         self._emulator, self._root_digest = root.emulator, root.digest
         with ExitStack() as stack:
             transport = stack.enter_context(self._transport or open_transport(self._reach))
-            counting = Request(op="count_marked", fields={"slot": BASELINE, **_COUNTING})
+            counter = Counter(transport, self._patience_s)
             try:
                 ring = WorkerRing(
                     transport,
-                    [*self._baseline.preparation(transport), counting],
+                    self._baseline.preparation(transport),
                     size=_PROCESSES,
                     timeout_s=self._patience_s,
-                    on_answer=lambda op, answer: self._note_answer(transport, op, answer),
+                    on_answer=self._note_answer,
                 )
-                ring.make_ready()
+                self._make_ready(counter, ring)
             except (WorkerError, OperationError) as error:
                 msg = f"the baseline cannot be counted on '{self._profile.name}': {error}"
                 raise MeasurementError(msg) from error
-            self._open = (transport, ring, stack.pop_all())
+            self._open = (counter, transport, ring, stack.pop_all())
         self.cost.overhead_s += self._clock() - start
         return self
 
@@ -126,7 +121,7 @@ class InstructionMeter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open is not None:
-            self._open[2].close()
+            self._open[-1].close()
             self._open = None
 
     @property
@@ -177,11 +172,11 @@ class InstructionMeter:
         return count
 
     def _count(self, model: bytes, entries: dict[str, str], key: MeasurementKey, start: float) -> InstructionCount:
-        transport, _ring, _stack = self._opened()
+        _counter, transport, _ring, _stack = self._opened()
         path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
         before_s = self.cost.inference_s
         try:
-            candidate, baseline = self._try(self._baseline.load_fields(path, entries))
+            processes = self._try(self._baseline.load_fields(path, entries))
         finally:
             transport.remove(path)
             self.cost.overhead_s += self._clock() - start - (self.cost.inference_s - before_s)
@@ -192,60 +187,67 @@ class InstructionMeter:
             cpu=self._reach.cpu,
             runtime=self._engine_version,
             emulator=self._emulator,
-            candidate=candidate,
-            baseline=baseline,
+            processes=processes,
             taken_at=self._now().isoformat(timespec="seconds"),
         )
 
-    def _try(self, load_fields: dict[str, Any]) -> _Both:
+    def _try(self, load_fields: dict[str, Any]) -> tuple[ProcessCounts, ...]:
         """Counts the candidate in every process; once more, in new processes, when one dies over it."""
-        _transport, ring, _stack = self._opened()
+        counter, _transport, ring, _stack = self._opened()
+        where = f"on '{self._profile.name}'"
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                ring.make_ready()
+                self._make_ready(counter, ring)
                 return self._count_in_all(load_fields)
             except OperationError as error:
-                ring.replace_all()  # answers to requests behind the refused one are outstanding
-                msg = f"the model cannot be counted on '{self._profile.name}': {error}"
+                ring.replace_all()  # the other workers have answers outstanding
+                msg = f"the model cannot be counted {where}: {error}"
                 raise MeasurementError(msg) from error
             except WorkerError as error:
                 self.cost.workers_lost += 1
                 ring.replace_all()
                 if attempt == _ATTEMPTS:
-                    msg = f"the model cannot be counted on '{self._profile.name}': workers died over it twice: {error}"
+                    msg = f"the model cannot be counted {where}: workers died over it {_ATTEMPTS} times: {error}"
                     raise MeasurementError(msg) from error
         raise AssertionError("the last attempt returns or raises")
 
-    def _count_in_all(self, load_fields: dict[str, Any]) -> _Both:
-        transport, ring, _stack = self._opened()
-        connections = [worker.connection for worker in ring.workers]
+    def _make_ready(self, counter: Counter, ring: WorkerRing) -> None:
+        """Waits for the workers, and counts the baseline in those that are new."""
+        ring.make_ready()
+        known = self._baselines
+        present = [worker.connection for worker in ring.workers]
+        fresh = [connection for connection in present if connection not in known]
+        counted = counter.count(fresh, BASELINE) if fresh else []
+        self._baselines = {connection: known[connection] for connection in present if connection in known}
+        self._baselines.update(zip(fresh, counted, strict=True))
+
+    def _count_in_all(self, load_fields: dict[str, Any]) -> tuple[ProcessCounts, ...]:
+        counter, _transport, _ring, _stack = self._opened()
+        connections = list(self._baselines)
         for connection in connections:
             connection.post("load", slot=_CANDIDATE, **load_fields)
         for connection in connections:
             connection.collect(self._patience_s)
         start = self._clock()
-        for connection in connections:
-            connection.post("count_marked", slot=_CANDIDATE, **_COUNTING)
-        counted = [_read(transport, connection.collect(self._patience_s)) for connection in connections]
+        counted = counter.count(connections, _CANDIDATE)
         self.cost.inference_s += self._clock() - start
         for connection in connections:
             connection.request("unload", self._patience_s, slot=_CANDIDATE)
-        baselines = [self._baselines[pid] for pid, _ in counted]
-        return sum((each for _, each in counted), ()), sum(baselines, ())
+        return tuple(
+            ProcessCounts(candidate=counts, baseline=self._baselines[connection])
+            for connection, counts in zip(connections, counted, strict=True)
+        )
 
-    def _opened(self) -> tuple[Transport, WorkerRing, ExitStack]:
+    def _opened(self) -> tuple[Counter, Transport, WorkerRing, ExitStack]:
         if self._open is None:
             raise RuntimeError("the meter is not open; use it in a with statement")
         return self._open
 
-    def _note_answer(self, transport: Transport, op: str, answer: Mapping[str, Any]) -> None:
+    def _note_answer(self, op: str, answer: Mapping[str, Any]) -> None:
         if op == "hello":
             self._engine_version = str(answer["runtime"])
         elif op == "machine" and self._machine is None:
             self._machine = machine_behind(self._reach, answer)
-        elif op == "count_marked":
-            pid, counted = _read(transport, answer)
-            self._baselines[pid] = counted
 
 
 def _countable(profile: HardwareProfile) -> EmulatedReach:
@@ -261,17 +263,3 @@ def _countable(profile: HardwareProfile) -> EmulatedReach:
         msg = f"profile '{profile.name}' is emulated: 1 thread is counted, got threads = {engine.threads}"
         raise ProfileError(msg)
     return reach
-
-
-def _read(transport: Transport, answer: Mapping[str, Any]) -> tuple[int, tuple[CountedInferences, ...]]:
-    """The process, and what the emulator counted of it between each two marks of the answer."""
-    pid = int(answer["pid"])
-    try:
-        text = transport.get(transport.path(counts_name(pid))).decode()
-    except OSError as error:
-        msg = f"the emulator wrote no counts for process {pid} ({error.strerror}); its plugin did not run"
-        raise WorkerError(msg) from error
-    marks, inferences = answer["marks"], int(answer["inferences"])
-    return pid, tuple(
-        CountedInferences(inferences=inferences, instructions=between_marks(text, pair)) for pair in pairwise(marks)
-    )

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latency.emulation.command import emulator_version
 from latency.errors import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
+MANIFEST = "paretune-root.json"
 PREPARE = "paretune profile prepare arm-emulated"
 
 
@@ -104,14 +105,19 @@ def find_root(path: str | Path | None, cpu: str) -> Root:
         cpu: the processor, as qemu names it.
 
     Raises:
-        TargetError: there is none; the error names the command that builds it.
+        TargetError: there is none, it was built for another emulator, or the emulator is missing; the error names the
+            command that builds it.
     """
+    emulator = emulator_version()
     folder = default_root() if path is None else Path(path).expanduser()
     root = read_root(folder)
     option = "" if path is None else f" --root {folder}"
     if root is None:
         what = "is not complete" if folder.exists() else "does not exist"
         msg = f"the root of the emulated processor, {str(folder)!r}, {what}; run: {PREPARE}{option}"
+        raise TargetError(msg)
+    if root.emulator != emulator:
+        msg = f"the root {str(folder)!r} was made for {root.emulator}, this is {emulator}; run: {PREPARE}{option}"
         raise TargetError(msg)
     if cpu not in root.cpus:
         msg = (

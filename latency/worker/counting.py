@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 # A process number of no process: the system call that names it changes nothing and stands out. instructions.c knows it.
 _MARK = 0x70740000
 _NUMBERS = 0x10000
-_WARM_UPS = 3
 
 
 class Marks:
@@ -36,28 +34,19 @@ class Marks:
 
 
 def count_marked(
-    engine: Engine, inputs: Mapping[str, np.ndarray], marks: Marks, *, repeats: int, at_most: int, budget_s: float
+    engine: Engine, inputs: Mapping[str, np.ndarray], marks: Marks, *, warm_up: int, inferences: int
 ) -> dict[str, Any]:
-    """Runs inferences between ``repeats`` + 1 marks, the same number of them between any two.
-
-    That number is as many as fit into about ``budget_s`` on the machine that emulates, at least one. The first
-    inferences, in which memory is laid out and Python adapts itself, come before the first mark.
-    """
-    start = time.perf_counter()
-    engine.infer(inputs)
-    fitting = budget_s / max(time.perf_counter() - start, 1e-9)
-    for _ in range(min(_WARM_UPS, int(fitting))):
+    """Runs ``warm_up`` inferences, then ``inferences`` more with a mark before, between and after them."""
+    for _ in range(warm_up):
         engine.infer(inputs)
-    inferences = max(1, min(at_most, int(fitting)))
     collects = gc.isenabled()
     gc.disable()  # a collection in the midst would be counted with the inference it fell into
     try:
         numbers = [marks.set()]
-        for _ in range(repeats):
-            for _ in range(inferences):
-                engine.infer(inputs)
+        for _ in range(inferences):
+            engine.infer(inputs)
             numbers.append(marks.set())
     finally:
         if collects:
             gc.enable()
-    return {"pid": os.getpid(), "marks": numbers, "inferences": inferences}
+    return {"pid": os.getpid(), "marks": numbers}
