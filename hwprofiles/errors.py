@@ -57,6 +57,8 @@ def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], typ
         path.append(part)
         if not remaining:
             break
+        if part.isdigit():  # which of several tables of one kind
+            continue
         field = table.model_fields.get(part) if table else None
         kinds = _tables_of(field.annotation) if field else []
         tagged = {kind.model_fields["transport"].default: kind for kind in kinds if "transport" in kind.model_fields}
