@@ -80,8 +80,9 @@ class InstructionCount:
     """How many instructions an inference takes, beside the FP32 baseline's, on an emulated processor.
 
     Counting is all but deterministic, so the interval of ``ratio`` is the whole range that the processes span, widened
-    by ``RESOLUTION`` for what they have in common; it is no confidence interval. An instruction is not a nanosecond: how many are done at once, and how long memory takes, no
-    emulator says. Hence nothing here is a time, nor can one be had from it.
+    by ``RESOLUTION`` for what they have in common; it is no confidence interval. An instruction is not a nanosecond:
+    how many are done at once, and how long memory takes, no emulator says. Hence nothing here is a time, nor can one be
+    had from it.
 
     Attributes:
         key: What it is found by; its runtime names emulator and root too.

@@ -2,7 +2,7 @@
 
 import typer
 
-from search.cli.profile import catalog, check, layers, probe
+from search.cli.profile import catalog, check, layers, prepare, probe
 
 
 def build_app() -> typer.Typer:
@@ -12,6 +12,7 @@ def build_app() -> typer.Typer:
     app.command("list")(catalog.list_)
     app.command("show")(catalog.show)
     app.command("detect")(catalog.detect)
+    app.command("prepare")(prepare.prepare)
     app.command("check")(check.check)
     app.command("probe")(probe.probe)
     app.command("layers")(layers.layers)
