@@ -120,11 +120,12 @@ def _keep_busy(
 
     def see(moment: "Moment") -> None:
         nonlocal shown
-        bar.update(task, completed=moment.elapsed_s, seen=_in_passing(moment))
-        part = int(_LINES * min(1.0, moment.elapsed_s / duration_s))
+        elapsed_s = min(moment.elapsed_s, duration_s)  # the last look is a moment late
+        bar.update(task, completed=elapsed_s, seen=_in_passing(moment))
+        part = int(_LINES * elapsed_s / duration_s)
         if not console.is_terminal and part > shown:
             shown = part
-            said = f"Keeping it busy {moment.elapsed_s:.0f}/{duration_s:.0f} s: {_in_passing(moment)}"
+            said = f"Keeping it busy {elapsed_s:.0f}/{duration_s:.0f} s: {_in_passing(moment)}"
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     try:
