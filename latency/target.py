@@ -151,6 +151,11 @@ class Target:
             return None
         return self._get(transport, path), {key: value for key, value in facts.items() if key not in {"ok", "id"}}
 
+    def path(self, name: str) -> str:
+        """A path on the target, in the private folder of this session, that the worker may write to."""
+        transport, _connection, _stack = self._opened()
+        return transport.path(name)
+
     def _get(self, transport: Transport, path: str) -> bytes:
         try:
             return transport.get(path)

@@ -29,7 +29,7 @@ def run_loadgen(engine: Engine, folder: str, settings: Mapping[str, Any]) -> dic
 
     Args:
         engine: a loaded engine with bound inputs.
-        folder: where LoadGen may write its logs; they are removed.
+        folder: where LoadGen may write its logs; it is made, and they are removed.
         settings: ``scenario``, ``seconds``, ``min_queries``, ``batch`` (samples that an inference answers),
             ``expected_s`` (about how long an inference takes), ``qps`` and ``target_latency_s`` (of the server
             scenario), ``percentile`` (in (0, 1), which LoadGen's verdict is about).
@@ -41,6 +41,7 @@ def run_loadgen(engine: Engine, folder: str, settings: Mapping[str, Any]) -> dic
         EngineError: LoadGen is not installed, does not know the scenario or wrote no summary; or the engine failed.
     """
     loadgen = _import_loadgen()
+    Path(folder).mkdir(exist_ok=True)
     answering = _Answering(engine, loadgen, int(settings["batch"]))
     sut = loadgen.ConstructSUT(answering.issue, _nothing)
     library = loadgen.ConstructQSL(1, 1, _nothing, _nothing)  # the one sample is bound already
