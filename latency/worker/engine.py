@@ -24,6 +24,13 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**optional, **settings}
 
 
+def check_provider(provider: str, settings: Mapping[str, Any]) -> None:
+    """Raises EngineError unless the settings ask for the provider that an engine has."""
+    if settings["provider"] != provider:
+        msg = f"asked for {settings['provider']}, got {provider}; correct the profile's provider"
+        raise EngineError(msg, kind="provider")
+
+
 def check_names(names: list[str], inputs: Mapping[str, Any]) -> None:
     """Raises EngineError unless ``inputs`` has exactly the model's input names."""
     if sorted(inputs) != sorted(names):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency.worker.cuda_driver import Gpu, name_gpu, open_gpu
-from latency.worker.engine import EngineError, check_names, complete
+from latency.worker.engine import EngineError, check_names, check_provider, complete
 from latency.worker.onnxruntime_profile import KernelRun, read_profile
 from latency.worker.onnxruntime_session import import_onnxruntime, open_session, run_session, session_options
 from latency.worker.stopwatch import switch_counter, time_on_gpu
@@ -76,6 +76,7 @@ class GpuSession:
         """
         self._stack.close()
         settings = complete(settings)
+        check_provider(self.provider, settings)
         _refuse_ours(settings["options"])
         onnxruntime = import_onnxruntime()
         options = session_options(settings)

@@ -52,6 +52,7 @@ class OnnxRuntimeEngine:
         """
         self.close()
         self._settings = complete(settings)
+        _refuse_ignored(self._settings)
         self._session = self._open(model_bytes, session_options(self._settings))
         self._model = model_bytes
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -129,3 +130,9 @@ class OnnxRuntimeEngine:
         if not self._inputs:
             raise EngineError("no inputs are bound; bind inputs before timing", kind="inputs")
         return self._inputs
+
+
+def _refuse_ignored(settings: Mapping[str, Any]) -> None:
+    if settings["options"] and settings["provider"] == "CPUExecutionProvider":
+        msg = f"CPUExecutionProvider has no options and would ignore {sorted(settings['options'])}; leave options out"
+        raise EngineError(msg, kind="settings")

@@ -87,7 +87,7 @@ class ParsedNetwork:
         self._network = create(lambda: self._builder.create_network(flags), "make a network", log, kind="build")
         self._parser = trt.OnnxParser(self._network, log)  # holds the weights until the engine is built
         if not self._parser.parse(model_bytes):
-            msg = f"TensorRT {trt.__version__} does not parse the model: {_parser_errors(self._parser)}"
+            msg = f"{trt.__name__} {trt.__version__} does not parse the model: {_parser_errors(self._parser)}"
             raise EngineError(msg, kind="model_refused")
 
     @property

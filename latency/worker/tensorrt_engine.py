@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency.worker.built_file import read_or_build
 from latency.worker.cuda_driver import Gpu, name_gpu, open_gpu
-from latency.worker.engine import EngineError, check_names, complete
+from latency.worker.engine import EngineError, check_names, check_provider, complete
 from latency.worker.onnx_model import read_facts
 from latency.worker.stopwatch import switch_counter, time_on_gpu
 from latency.worker.tensorrt_build import ParsedNetwork, create, make_log
@@ -76,9 +76,7 @@ class TensorRtEngine:
         """
         self.close()
         settings = complete(settings)
-        if settings["provider"] != self.provider:
-            msg = f"asked for {settings['provider']}, got {self.provider}; correct the profile's provider"
-            raise EngineError(msg, kind="provider")
+        check_provider(self.provider, settings)
         trt = self._import()
         with contextlib.ExitStack() as stack:
             gpu = open_gpu(settings["device"], spinning=settings["spinning"])

@@ -24,6 +24,7 @@ class FakeTensorRt:
         output_shape: None where it follows the input's.
     """
 
+    __name__ = "tensorrt"
     __version__ = "11.4.0"
     ILogger = type(
         "ILogger",

@@ -21,7 +21,7 @@ from latency.worker.onnxruntime_session import import_onnxruntime
 from latency.worker.onnxruntime_tensorrt_engine import OnnxRuntimeTensorRtEngine
 from tests.latency.worker.fake_cuda import FakeCuda
 
-SETTINGS: dict[str, Any] = {"provider": "x", "threads": 1, "spinning": True, "session_entries": {}}
+SETTINGS: dict[str, Any] = {"provider": "CPUExecutionProvider", "threads": 1, "spinning": True, "session_entries": {}}
 
 
 class OnMemory(GpuSession):
@@ -157,7 +157,7 @@ def test_missing_package_is_said_before_the_missing_gpu(engine: type[GpuSession]
     if engine.provider in import_onnxruntime().get_available_providers():
         pytest.skip(f"onnxruntime-gpu is installed here, with {engine.provider}")
     with pytest.raises(EngineError, match=rf"asked for {engine.provider}, got .*install onnxruntime-gpu") as caught:
-        engine().load(baseline, SETTINGS)
+        engine().load(baseline, {**SETTINGS, "provider": engine.provider})
     assert caught.value.kind == "provider"
 
 
@@ -180,7 +180,7 @@ def test_tensorrt_provider_gets_what_the_models_formats_need(tmp_path: Path, bas
 
 
 def test_tensorrt_provider_lets_others_build_when_it_fails(tmp_path: Path, baseline: bytes) -> None:
-    settings = {**SETTINGS, "built": str(tmp_path / "m.engine")}
+    settings = {**SETTINGS, "provider": "TensorrtExecutionProvider", "built": str(tmp_path / "m.engine")}
     for _ in range(2):  # the second would wait for ever if the first still held the lock
         with pytest.raises(EngineError):
             OnnxRuntimeTensorRtEngine().load(b"not a model", settings)
