@@ -95,10 +95,12 @@ def time_layers(
         transport: How the worker is started; None for what the profile names.
 
     Raises:
-        TargetError, MeasurementError: The target cannot be reached, or the engine refuses.
+        TargetError, MeasurementError: The target cannot be reached or is emulated, or the engine refuses.
     """
-    from latency import Target
+    from latency import MeasurementError, Target
 
+    if profile.reach.transport == "emulated":
+        raise MeasurementError(f"'{profile.name}' is emulated: its time says nothing, whichever layer it is spent in")
     with Target(profile, transport=transport) as target:
         target.load(network.onnx_bytes, feeds, session_entries)
         target.request("warm_up", slots=[_SLOT], budget_s=_WARM_UP_S)

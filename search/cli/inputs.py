@@ -101,6 +101,20 @@ def read_workload(reference: str | None, *, model: Path | None, data: Path | Non
     return from_files(model, data, metric)
 
 
+def require_folder(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot be written for want of a folder, before anything long is begun for it.
+
+    Raises:
+        typer.BadParameter: There is no such folder, or the file is one.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise typer.BadParameter(f"{option} takes the path of a file, got the folder {str(path)!r}")
+    if not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{option}: there is no folder {str(path.parent)!r}; make it, or give another path")
+
+
 def parse_affinity(text: str | None) -> tuple[int, ...] | None:
     """`0,2` as CPU numbers.
 

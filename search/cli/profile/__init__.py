@@ -2,7 +2,7 @@
 
 import typer
 
-from search.cli.profile import catalog, check, layers, prepare, probe
+from search.cli.profile import catalog, check, layers, loadgen, prepare, probe
 
 
 def build_app() -> typer.Typer:
@@ -16,6 +16,7 @@ def build_app() -> typer.Typer:
     app.command("check")(check.check)
     app.command("probe")(probe.probe)
     app.command("layers")(layers.layers)
+    app.command("loadgen")(loadgen.loadgen)
     return app
 
 

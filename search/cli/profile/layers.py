@@ -47,9 +47,10 @@ def layers(
     from rich.console import Console
 
     from compress.runtime import FAITHFUL_SESSION_ENTRIES
-    from search.cli.inputs import read_network, read_target
+    from search.cli.inputs import read_network, read_target, require_folder
     from search.layer_times import time_layers
 
+    require_folder(csv_path, "--csv")
     profile = read_target(target, host)
     network, feeds = read_network(model, profile.engine.batch_size)
     times = time_layers(network, feeds, profile, repeats=repeats, session_entries=FAITHFUL_SESSION_ENTRIES)
