@@ -51,6 +51,12 @@ def _random(seed: int) -> "BaseSampler":
     return RandomSampler(seed=seed)
 
 
+def _frontier(seed: int) -> "BaseSampler":
+    from search.samplers.frontier import FrontierSampler
+
+    return FrontierSampler(seed)
+
+
 SAMPLERS: MappingProxyType[str, Callable[[int], "BaseSampler"]] = MappingProxyType(
-    {"tpe": _tpe, "nsga2": _nsga2, "gp": _gp, "random": _random}
+    {"tpe": _tpe, "nsga2": _nsga2, "gp": _gp, "random": _random, "frontier": _frontier}
 )

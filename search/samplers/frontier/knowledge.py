@@ -1,0 +1,147 @@
+"""What one study has taught: the models of its trials, and the front that they have reached."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.pareto import Pair, front
+from search.samplers.frontier.design import build_design
+from search.samplers.frontier.elimination import plan_elimination
+from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.link import Link
+from search.samplers.frontier.neighbourhood import key
+from search.samplers.frontier.observations import Observed, TrialReader
+from search.samplers.frontier.priors import Priors
+from search.samplers.frontier.proposal import Drawn, Known, propose
+from search.samplers.frontier.regression import Regression
+from search.samplers.frontier.variables import Variables
+from search.space import Choice
+
+if TYPE_CHECKING:
+    import optuna
+
+# The shares of a sum that may not add up, of which the evidence chooses. Latency adds up to 1% on real networks, damage
+# to a third; sizes nearly exactly, drops of a metric hardly.
+_COST_MISFITS = (0.002, 0.005, 0.01, 0.02, 0.05)
+_DAMAGE_MISFITS = (0.03, 0.07, 0.15, 0.3, 0.6)
+_CONSTRAINT_MISFITS = (0.003, 0.03, 0.1, 0.3)
+
+# The range of divergences in which trade-offs lie, until trials have shown one.
+_USUAL_DIVERGENCES = (1e-3, 1.0)
+
+# A link is as long as the trials: fit it anew for every so many more.
+_LINK_GROWTH = 0.02
+
+# Before there is a metric, less divergence is better.
+_UNKNOWN_LINK = Link.fit([0.0, 1.0], [0.0, -1.0])
+
+
+class Knowledge:
+    """Models of cost, damage and constraints, and all that a proposal needs besides.
+
+    Args:
+        variables: The knobs of the study's space.
+        cost: Prior of the cost ratio.
+        damage: Prior of the divergence.
+    """
+
+    def __init__(self, variables: Variables, *, cost: Priors, damage: Priors) -> None:
+        self.variables = variables
+        self._plan = plan_elimination(variables.sizes, variables.pairs)
+        self._reader = TrialReader(variables=variables)
+        self._cost = Regression(design=build_design(variables, cost), misfits=_COST_MISFITS)
+        self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
+        self._constraints: dict[str, _Constraint] = {}
+        self._front: list[Pair] = []
+        self._range = math.inf, 0.0
+        self._divergences: list[float] = []
+        self._metrics: list[float] = []
+        self._link = _UNKNOWN_LINK
+        self._link_at = 1
+
+    def learn(self, study_name: str, trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
+        """Read what has finished since the last call.
+
+        Raises:
+            SearchError: A completed trial has no figures.
+        """
+        for observed in self._reader.read(study_name, trials):
+            self._take(observed)
+
+    def propose(self, generator: np.random.Generator) -> dict[str, Choice]:
+        """The parameters of the next trial."""
+        drawn = Drawn(
+            cost=self._cost.draw(generator),
+            damage=self._damage.draw(generator),
+            constraints=tuple(constraint.draw(generator) for constraint in self._constraints.values()),
+        )
+        if len(self._metrics) >= self._link_at:
+            self._link = Link.fit(self._divergences, self._metrics)
+            self._link_at = len(self._metrics) + max(1, int(_LINK_GROWTH * len(self._metrics)))
+        known = Known(
+            points=self._front,
+            floor=min(self._metrics, default=0.0),
+            link=self._link,
+            divergences=self._range if self._range[1] > 0 else _USUAL_DIVERGENCES,
+            seen=self._reader.seen,
+        )
+        choices = propose(drawn, known, self._plan, generator)
+        self._reader.seen.add(key(choices))  # others may ask before the trial says what it is
+        return self.variables.decode(choices)
+
+    def predict_cost(self, params: Sequence[dict[str, Choice]]) -> tuple[Array, Array]:
+        """Means and standard deviations of the cost ratios that the model expects.
+
+        Raises:
+            ValueError: Some parameters are not one choice of every knob.
+        """
+        rows = [self.variables.encode(choice) for choice in params]
+        strange = [choice for choice, row in zip(params, rows, strict=True) if row is None]
+        if strange:
+            raise ValueError(f"parameters must be one choice of every knob, got {strange[0]}")
+        return self._cost.predict(np.stack([row for row in rows if row is not None]))
+
+    def _take(self, observed: Observed) -> None:
+        if not math.isnan(observed.cost_ratio):
+            self._cost.add(observed.choices, observed.cost_ratio, observed.cost_deviation)
+        if not math.isnan(observed.divergence):
+            self._damage.add(observed.choices, observed.divergence, 0.0)
+            if observed.divergence > 0:
+                least, most = self._range
+                self._range = min(least, observed.divergence), max(most, observed.divergence)
+        for name, value in observed.constraints.items():
+            self._constraints.setdefault(name, _Constraint(self.variables)).add(observed.choices, value)
+        if math.isnan(observed.divergence) or math.isnan(observed.metric):
+            return
+        self._divergences.append(observed.divergence)
+        self._metrics.append(observed.metric)
+        if not math.isnan(observed.cost_ratio) and all(value <= 0 for value in observed.constraints.values()):
+            points = [*self._front, (observed.cost_ratio, observed.metric)]
+            self._front = [points[position] for position in front(points)]
+
+
+class _Constraint:
+    """A model of one constraint's values, in units of the largest that was seen."""
+
+    def __init__(self, variables: Variables) -> None:
+        self._design = build_design(variables, Priors(kind="constraint"))
+        self._values: list[tuple[Choices, float]] = []
+        self._begin(0.0)
+
+    def _begin(self, unit: float) -> None:
+        self._unit = unit
+        self._model = Regression(design=self._design, misfits=_CONSTRAINT_MISFITS)
+
+    def add(self, choices: Choices, value: float) -> None:
+        self._values.append((choices.astype(np.uint16), value))
+        fresh = self._values[-1:]
+        if abs(value) > 2.0 * self._unit:
+            self._begin(abs(value))
+            fresh = self._values
+        for known, seen in fresh if self._unit else ():
+            self._model.add(known, seen / self._unit, 0.0)
+
+    def draw(self, generator: np.random.Generator) -> Energy:
+        return self._model.draw(generator)

@@ -1,0 +1,133 @@
+"""From one sample of the models to one policy: the sample's own front, and what of it would add most to ours."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.pareto import Pair, front, hypervolume
+from search.samplers.frontier.elimination import Plan, minimize
+from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.link import Link
+from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
+
+_TRADE_OFFS = 24
+_BUDGETS = 4
+_MULTIPLIERS = 3
+"""Weightings of the constraints per trade-off, besides the one that does without."""
+
+_MULTIPLIER_LOGS = (-3.0, 4.0)
+
+# Trade-offs worth asking for: from the fastest of all, whatever the damage, to the least damage that trials have shown.
+_LEAST, _MOST = 0.02, 20.0
+
+_REFERENCE_COST = 1.05
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """One sample of everything that is modelled.
+
+    Attributes:
+        cost: Ratio to FP32's.
+        damage: Divergence from FP32.
+        constraints: Up to 0 is allowed; in units of the largest value seen.
+    """
+
+    cost: Energy
+    damage: Energy
+    constraints: tuple[Energy, ...] = ()
+
+    @property
+    def all(self) -> tuple[Energy, ...]:
+        """All of them."""
+        return (self.cost, self.damage, *self.constraints)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Known:
+    """What the finished trials have shown.
+
+    Attributes:
+        points: (cost ratio, metric) of each that keeps the constraints.
+        floor: The lowest metric.
+        link: From divergence to the metric.
+        divergences: Least and largest above 0.
+        seen: Keys of what was asked for.
+    """
+
+    points: Sequence[Pair]
+    floor: float
+    link: Link
+    divergences: tuple[float, float]
+    seen: Collection[bytes]
+
+
+def propose(drawn: Drawn, known: Known, plan: Plan, generator: np.random.Generator) -> Choices:
+    """A new policy; a seen one only where nothing new is near.
+
+    Every trade-off of the sample is solved at once, then budgets between the solutions, since weights reach the corners
+    of the convex hull alone. Of what is new and within the constraints, that which would add most hypervolume is taken,
+    as in TSEMO (Bradford, Schweidtmann and Lapkin 2018), or one at random where none would add any.
+    """
+    weights = _weightings(drawn, known, generator)
+    corners = minimize(plan, drawn.all, weights)
+    pool = np.concatenate([corners, *_between(drawn, corners, generator)])
+    pool = pool[np.sort(np.unique(pool, axis=0, return_index=True)[1])]
+    allowed = pool[_keeps(drawn, pool)]
+    new = np.array([x for x in allowed if key(x) not in known.seen]).reshape(-1, pool.shape[1])
+    if len(new):
+        gains = _gains(drawn, known, new)
+        best = int(gains.argmax()) if gains.max() > 0 else int(generator.integers(len(new)))
+        return np.asarray(new[best], np.int64)
+    position = int(generator.integers(len(corners)))
+    nearest = nearest_unseen(Energy.weighted(drawn.all, weights[position]), corners[position], known.seen)
+    return corners[position] if nearest is None else nearest
+
+
+def _weightings(drawn: Drawn, known: Known, generator: np.random.Generator) -> Array:
+    """Shape (weightings, energies), 1 for the cost."""
+    least, most = np.log(_LEAST / known.divergences[1]), np.log(_MOST / known.divergences[0])
+    steps = (np.arange(_TRADE_OFFS) + generator.random(_TRADE_OFFS)) / _TRADE_OFFS
+    damage = np.exp(least + (most - least) * steps)
+    count = len(drawn.constraints)
+    repeats = 1 + _MULTIPLIERS * bool(count)
+    weights = np.ones((repeats * _TRADE_OFFS, 2 + count))
+    weights[:, 1] = np.tile(damage, repeats)
+    if count:
+        multipliers = np.exp(generator.uniform(*_MULTIPLIER_LOGS, (len(weights), count)))
+        multipliers[:_TRADE_OFFS] = 0.0
+        weights[:, 2:] = multipliers
+    return weights
+
+
+def _between(drawn: Drawn, corners: Choices, generator: np.random.Generator) -> list[Choices]:
+    """Solutions for budgets drawn between the corners' costs, shape (1, variables) each."""
+    corners = np.unique(corners[_keeps(drawn, corners)], axis=0)
+    costs = drawn.cost.values(corners)
+    order = np.argsort(costs)
+    found = []
+    for budget in generator.uniform(costs.min(), costs.max(), _BUDGETS):
+        at = int(np.searchsorted(costs[order], budget))
+        x = fill_budget(drawn.cost, drawn.damage, budget, corners[order[max(0, at - 1) : at + 1]])
+        if x is not None:
+            found.append(x[None])
+    return found
+
+
+def _keeps(drawn: Drawn, pool: Choices) -> "np.typing.NDArray[np.bool_]":
+    """Which keep the constraints; where none does, those that break them least."""
+    if not drawn.constraints:
+        return np.ones(len(pool), bool)
+    excess = sum(np.maximum(energy.values(pool), 0.0) for energy in drawn.constraints)
+    return np.asarray(excess <= np.min(excess) + 1e-12)
+
+
+def _gains(drawn: Drawn, known: Known, pool: Choices) -> Array:
+    """Hypervolume that each would add to the points."""
+    reference = (_REFERENCE_COST, known.floor)
+    mine = [known.points[position] for position in front(known.points)]
+    before = hypervolume(mine, reference)
+    metrics = known.link(drawn.damage.values(pool))
+    pairs = zip(drawn.cost.values(pool).tolist(), metrics.tolist(), strict=True)
+    return np.array([hypervolume([*mine, pair], reference) - before for pair in pairs])

@@ -1,0 +1,100 @@
+"""The sampler: an ordinary Optuna sampler for the studies that a search begins."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+
+from search.errors import SearchError
+from search.samplers.frontier.knowledge import Knowledge
+from search.samplers.frontier.layer_graph import recorded_layer_graph
+from search.samplers.frontier.priors import NO_EFFECTS, Effects, Priors
+from search.samplers.frontier.variables import lay_out
+from search.space_record import recorded_space
+
+
+class FrontierSampler(BaseSampler):
+    """Learns cost and damage as sums over the network's layers and solves for the front (Thompson sampling).
+
+    The cost is a sum over layers plus a price where neighbours' formats differ; the damage, the outputs' divergence
+    from FP32, is nearly a sum over layers too. Both are Bayesian linear models of all trials so far. Every proposal
+    draws one sample of each, finds that sample's front exactly, by dynamic programming over the layers' graph, and
+    takes of it what would add most to the front that is known. Samples differ, so that parallel workers spread of
+    themselves.
+
+    It works on studies that hold their space (`search.space_record`) and the graph of their layers
+    (`record_layer_graph`), and whose trials hold their outcome; `SearchError` says so of others. It knows constraints
+    (`Trial.set_constraint`), and learns from pruned trials what they have. What it remembers of a trial is its choices
+    and a few numbers.
+
+    Args:
+        seed: Decides what it proposes, together with what the trials say; random if None.
+        cost_effects: What is known of single choices' cost ratios.
+        damage_effects: What is known of single choices' divergences.
+    """
+
+    def __init__(
+        self, seed: int | None = None, *, cost_effects: Effects = NO_EFFECTS, damage_effects: Effects = NO_EFFECTS
+    ) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._cost = Priors(kind="cost", effects=cost_effects)
+        self._damage = Priors(kind="damage", effects=damage_effects)
+        self._knowledge: tuple[str, Knowledge] | None = None
+
+    def reseed_rng(self) -> None:
+        """Forget the seed."""
+        self._generator = np.random.default_rng()
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Every knob of the study's space.
+
+        Raises:
+            SearchError: The study is not this sampler's.
+        """
+        return {knob.name: CategoricalDistribution(knob.choices) for knob in self._know(study).variables.knobs}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """One choice for every knob.
+
+        Raises:
+            SearchError: The study is not this sampler's.
+        """
+        knowledge = self._know(study)
+        knowledge.learn(study.study_name, study.get_trials(deepcopy=False))
+        return knowledge.propose(self._generator)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Never needed in a study of this sampler's.
+
+        Raises:
+            SearchError: Always.
+        """
+        raise SearchError(
+            f"the study {study.study_name!r} is not the frontier sampler's: {param_name!r} is no knob of its space, or "
+            f"has other choices than the space says; choose another sampler"
+        )
+
+    def _know(self, study: optuna.Study) -> Knowledge:
+        if self._knowledge is None or self._knowledge[0] != study.study_name:
+            space = recorded_space(study, Path(study.study_name))
+            if space is None:
+                raise SearchError(
+                    f"the study {study.study_name!r} is not the frontier sampler's: it does not say which space it "
+                    "searches; begin it with `paretune search`, or choose another sampler"
+                )
+            graph = recorded_layer_graph(study)
+            self._knowledge = study.study_name, Knowledge(lay_out(space, graph), cost=self._cost, damage=self._damage)
+        return self._knowledge[1]
