@@ -1,4 +1,4 @@
-"""The archive's commands: none serves standard input, ``serve LOCK`` too, ``keep FOLDER GRACE_S SILENCE_S`` keeps."""
+"""The archive's commands: none serves standard input, ``serve LOCK`` too, ``keep FOLDER CLAIM GRACE_S SILENCE_S``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def main(arguments: list[str]) -> None:
     Raises:
         SystemExit: the arguments are none of these.
     """
-    if arguments[:1] == ["keep"] and len(arguments) == 4:
+    if arguments[:1] == ["keep"] and len(arguments) == 5:
         from latency.worker import keep
 
-        keep.main(arguments[1], float(arguments[2]), float(arguments[3]))
+        keep.main(arguments[1], arguments[2], float(arguments[3]), float(arguments[4]))
     elif not arguments or (arguments[0] == "serve" and len(arguments) == 2):
         from latency.worker import serve
 

@@ -2,8 +2,8 @@
 
 Whoever measures from afar may be killed, or the link may drop; then nobody there can clear away. The keeper stands on
 the target and hears: JSON lines on standard input are requests, empty ones are signs of life. When the input ends,
-or nothing was heard for long, it waits for another keeper of the same folder to take over, which is how a session
-goes on over a new link. If none does, it ends the workers that are left and removes the folder.
+or nothing was heard for long, it waits for a session to claim the folder over a new link, which starts a keeper of its
+own. If none does, it ends the workers that are left and removes the folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOCK_SUFFIX = ".lock"  # of the file that a worker holds
 _OWNER = "owner"  # held by each keeper; without a holder a folder is a leftover
 _TURN = "turn"  # held while it is decided who keeps the folder
-_NAME = "keeper"  # holds the id of the one that does
+CLAIM = "claim"  # holds the word of the session whose keeper keeps it
 _KILL_S = 5.0
 _CHUNK = 65536
 
@@ -39,30 +39,18 @@ class Keeper:
 
     Args:
         folder: the session's own; the part of its name before the last dash is that of all sessions' folders.
-        grace_s: how long another keeper may take to come after the input has ended.
+        claim: the word of the session that started it.
+        grace_s: how long another claim may take to come after the input has ended.
         silence_s: how long nothing may be heard before that counts as the end of the input.
     """
 
-    def __init__(self, folder: Path, *, grace_s: float, silence_s: float) -> None:
+    def __init__(self, folder: Path, claim: str, *, grace_s: float, silence_s: float) -> None:
         self._folder = folder
         self._grace_s = grace_s
         self._silence_s = silence_s
-        self._id = f"{os.getpid()}-{os.urandom(8).hex()}"
+        self._claim = claim
         self._bell, self._ring = os.pipe()
         self._owner: TextIO | None = None
-
-    def _take_over(self) -> bool:
-        """Becomes the folder's keeper. Returns False if the one before has just removed it."""
-        import fcntl
-
-        try:
-            with self._turn():
-                self._owner = (self._folder / _OWNER).open("a+")
-                fcntl.flock(self._owner, fcntl.LOCK_SH)
-                (self._folder / _NAME).write_text(self._id)
-        except FileNotFoundError:
-            return False
-        return True
 
     def keep(self) -> None:
         """Answers requests until the folder is removed, or is another's to remove."""
@@ -79,6 +67,18 @@ class Keeper:
                         return
         select.select([self._bell], [], [], self._grace_s)
         self._remove()
+
+    def _take_over(self) -> bool:
+        """Keeps the folder from now on. Returns False if the keeper before has just removed it."""
+        import fcntl
+
+        try:
+            with self._turn():
+                self._owner = (self._folder / _OWNER).open("a+")
+                fcntl.flock(self._owner, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _remove_leftovers(self) -> None:
         """Removes this user's folders of sessions whose keeper was killed: nobody holds the owner file in them."""
@@ -111,11 +111,11 @@ class Keeper:
         return answer
 
     def _remove(self) -> None:
-        """Ends the workers and removes the folder, unless another keeper has taken over."""
+        """Ends the workers and removes the folder, unless another session's keeper has it."""
         gone = self._folder.with_name(f"{self._folder.name}.gone")
         try:
             with self._turn():
-                if (self._folder / _NAME).read_text() != self._id:
+                if (self._folder / CLAIM).read_text() != self._claim:
                     return
                 for lock in self._folder.glob(f"*{LOCK_SUFFIX}"):
                     end_holder(lock, _KILL_S)
@@ -136,10 +136,10 @@ class Keeper:
             yield
 
 
-def main(folder: str, grace_s: float, silence_s: float) -> None:
+def main(folder: str, claim: str, grace_s: float, silence_s: float) -> None:
     """Keeps a folder until it is removed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Keeper(Path(folder), grace_s=grace_s, silence_s=silence_s).keep()
+    Keeper(Path(folder), claim, grace_s=grace_s, silence_s=silence_s).keep()
     _leave()
 
 

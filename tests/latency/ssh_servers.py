@@ -124,8 +124,8 @@ class OpenSshServer(Server):
     def stop(self) -> None:
         if self._process is None:
             return
-        self._process.terminate()
         children = psutil.Process(self._process.pid).children()
+        self._process.terminate()
         self._process.wait()
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -142,6 +142,7 @@ class AsyncsshServer(Server):
         self._loop = LoopThread()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._processes: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         self._acceptor = self._loop.run(self._listen())
@@ -159,6 +160,7 @@ class AsyncsshServer(Server):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._loop.run(self._wait_for_processes())
         self._loop.close()
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
@@ -168,12 +170,26 @@ class AsyncsshServer(Server):
             self.port,
             server_host_keys=[str(self.folder / "host")],
             authorized_client_keys=str(self.folder / "authorized_keys"),
-            process_factory=_run,
+            process_factory=self._run,
             sftp_factory=self._sftp,
             encoding=None,
             config=None,
             reuse_address=True,
         )
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._processes.add(task)
+        try:
+            await _run(process)
+        finally:
+            self._processes.discard(task)
+
+    async def _wait_for_processes(self) -> None:
+        """They see the end of their input, and end."""
+        while self._processes:
+            await asyncio.wait(self._processes)
 
     async def _abort(self) -> None:
         for connection in list(self._connections):

@@ -72,15 +72,25 @@ class RemoteFolder:
             )
             raise TargetError(msg) from error
 
+    async def stands(self, sftp: asyncssh.SFTPClient) -> bool:
+        """Whether the directory is there. Raises ConnectionError if the link is gone."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._found(sftp) is not None
+        except (*_GONE, asyncssh.SFTPError) as error:
+            raise ConnectionError(f"the folder was not found: {_words(error)}") from error
+
+    async def _found(self, sftp: asyncssh.SFTPClient) -> asyncssh.SFTPAttrs | None:
+        try:
+            return await sftp.lstat(self.path)
+        except asyncssh.SFTPNoSuchFile:
+            return None
+
     async def _make_or_find(self, sftp: asyncssh.SFTPClient) -> None:
-        if self._owner is not None:
-            try:
-                found = await sftp.lstat(self.path)
-            except asyncssh.SFTPNoSuchFile:
-                pass
-            else:
-                self._check_ours(found)
-                return
+        found = await self._found(sftp) if self._owner is not None else None
+        if found is not None:
+            self._check_ours(found)
+            return
         await sftp.mkdir(self.path, asyncssh.SFTPAttrs(permissions=0o700))
         made = await sftp.lstat(self.path)
         self._owner = made.uid

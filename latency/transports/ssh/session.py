@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncssh
 
@@ -13,6 +14,7 @@ from latency.errors import OperationError, TargetError, WorkerError
 from latency.transports.connection import WorkerConnection
 from latency.transports.ssh.login import log_in, where
 from latency.transports.ssh.process import SshProcess, execute
+from latency.worker.keep import CLAIM
 from latency.worker_archive import build_archive
 
 if TYPE_CHECKING:
@@ -135,34 +137,35 @@ class SshSession:
             raise ConnectionError(f"the link to {where(self._reach)} was lost at once: {error}") from error
 
     def _start_keeper(self) -> tuple[SshProcess, WorkerConnection]:
-        """Makes the folder, or finds it, and has a keeper take it over."""
+        """Makes the folder, or finds it and claims it, and starts its keeper."""
         for _ in range(_TAKEOVERS):
+            claim = secrets.token_hex(12)
             self._loop.run(self._folder.make(self._sftp))
-            self._folder.keep(build_archive(), ARCHIVE)
-            self.put(ARCHIVE)
-            process = self._start_keeper_process()
+            for name, data in ((CLAIM, claim.encode()), (ARCHIVE, build_archive())):
+                self._folder.keep(data, name)
+                self.put(name)
+            process = self._start_keeper_process(claim)
             keeper = WorkerConnection(process)
-            hello = self._hello(keeper)
-            if hello["kept"]:
+            if self._answers(keeper):
                 return process, keeper
-            keeper.close()
         raise ConnectionError(f"the folder {self._folder.path} disappears as often as it is made")
 
-    def _start_keeper_process(self) -> SshProcess:
+    def _start_keeper_process(self, claim: str) -> SshProcess:
         archive = f"{self._folder.path}/{ARCHIVE}"
         periods = (str(self._settings.grace_s), str(self._settings.silence_s))
-        words = [*self._reach.python_command, archive, "keep", self._folder.path, *periods]
+        words = [*self._reach.python_command, archive, "keep", self._folder.path, claim, *periods]
         try:
             channel, session = self._loop.run(execute(self._connection, words, self._reach.connect_timeout_s))
         except (asyncssh.Error, OSError) as error:
             raise ConnectionError(f"no process was started on {where(self._reach)}: {error}") from error
         return SshProcess(f"keeper on {where(self._reach)}", channel, session, self._loop, lambda: None)
 
-    def _hello(self, keeper: WorkerConnection) -> dict[str, Any]:
-        """What the keeper says of the Python that runs it.
+    def _answers(self, keeper: WorkerConnection) -> bool:
+        """Whether the keeper stands; False if the one before it has removed the folder in the meantime.
 
         Raises:
-            TargetError: it is none that workers run in.
+            TargetError: the Python that runs it is none that workers run in.
+            ConnectionError: the link is gone.
         """
         command = shlex.join(self._reach.python_command)
         try:
@@ -170,6 +173,8 @@ class SshSession:
         except WorkerError as error:
             if self._client.lost is not None:
                 raise ConnectionError(f"the link was lost: {self._client.lost}") from error
+            if not self._loop.run(self._folder.stands(self._sftp)):
+                return False
             msg = (
                 f"no worker can be started on {where(self._reach)} with {command}: {error}; install Python 3.9 or "
                 "newer with numpy and the engine there, and name it in python_command in reach"
@@ -181,7 +186,7 @@ class SshSession:
                 f"{command} -m pip install numpy onnxruntime; or name another Python in python_command in reach"
             )
             raise TargetError(msg)
-        return hello
+        return bool(hello["kept"])
 
     def _kill(self, lock: str) -> None:
         """Has the keeper end the process that holds ``lock``: few servers pass a signal on."""
