@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from compress.errors import CompressionError
 from compress.policy import Policy
 from compress.stitch import Candidate
-from latency import MeasurementError, combine
+from latency import MeasurementError, TargetError, combine
 from search import pareto
 from search.confirmations import Confirmation, confirmed, read_confirmations, write_confirmations
 from search.evaluate import Evaluator
@@ -31,6 +31,8 @@ PASSES = 2
 MOST_PASSES = 3
 KNOWN_WELL = 0.03
 """Half-width of the ratio's interval above which a point gets further passes."""
+GONE_AFTER = 3
+"""Nominees have been measured before. When so many in a row cannot be, it is the target that fails."""
 ENOUGH_POINTS = 14
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
 
@@ -90,14 +92,17 @@ def confirm(
     due = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
     # The same instructions are counted every time.
     least = 1 if any(turn.point.is_emulated for turn in due) else PASSES
-    done, started_s = 0, clock()
+    done, lost, started_s = 0, 0, clock()
     for passes in range(1, MOST_PASSES + 1):
         expected = done + len(due) * max(1, least - passes + 1)
         for turn in due:
             note = turn.measure(evaluator)
             done += 1
+            lost = lost + 1 if turn.failed else 0
             left_s = (clock() - started_s) / done * (expected - done)
             listener(Progress(stage="confirmation", done=done, total=expected, remaining_s=left_s, note=note))
+            if lost == GONE_AFTER:
+                raise TargetError(f"{lost} measurements failed one after another; {note}")
         due = [turn for turn in due if not turn.failed]
         for turn in [turn for turn in due if passes >= least and turn.is_known(passes)]:
             due.remove(turn)

@@ -5,15 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import BuiltEngine
-from hwprofiles import HardwareProfile
 from search.run_folder import RunFolder, damaged
-
-_BUILDERS = frozenset(("tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt"))
-
-
-def builds_engines(profile: HardwareProfile) -> bool:
-    """Whether what runs on the target is built of the network there, and not the network's own bytes."""
-    return profile.engine.name in _BUILDERS
 
 
 def read_engine(folder: RunFolder, digest: str) -> BuiltEngine | None:

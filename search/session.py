@@ -12,7 +12,6 @@ from latency.meters import open_meter
 from search.candidates import write_candidates
 from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
 from search.confirmations import read_confirmations
-from search.engine_files import builds_engines
 from search.environment import keep_environment
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.evaluate import Evaluator, has_same_kernels, validate_fp32
@@ -248,7 +247,7 @@ class Session:
         with self.stages.stage("report"):
             result = read_result(self.folder.path)
             policies = policies_by_digest(self._stored_trials(), prepared.space)
-            builds = builds_engines(self.profile)
+            builds = self.profile.engine.builds
             write_candidates(self.folder, prepared.compressor, policies, result, builds_engines=builds)
             write_results(self.folder, result)
         self.listener(Progress(stage="report", done=1, total=1))

@@ -224,8 +224,9 @@ def _shows_target(selection: Selection, facts: ReportFacts) -> bool:
 def _target_cell(point: TrialPoint) -> str:
     if point.target_samples is None:
         return _cell("–", 0.0)
-    differs = ' class="differs"' if point.target_differs else ""
-    return f'<td{differs} data-value="{point.target_metric}">{_safe(said_of_target(point))}</td>'
+    if not point.target_differs:
+        return _cell(metric_text(point.target_metric), point.target_metric)
+    return f'<td class="differs" data-value="{point.target_metric}">{_safe(said_of_target(point))}</td>'
 
 
 def _target_note(selection: Selection, facts: ReportFacts) -> str:

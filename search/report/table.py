@@ -121,7 +121,8 @@ def _policy(point: TrialPoint, selection: Selection) -> Text:
 
 def _caption(selection: Selection, facts: ReportFacts) -> str:
     unit = "percentage points" if facts.metric_is_fraction else "the metric's unit"
-    parts = [f"[low, high]: 95% intervals. drop: FP32 minus candidate, in {unit}."]
+    intervals = "95% intervals; of instructions the range over repeats" if facts.is_emulated else "95% intervals"
+    parts = [f"[low, high]: {intervals}. drop: FP32 minus candidate, in {unit}."]
     if selection.knee is not None:
         parts.append("knee: the best compromise.")
     if selection.dominated:

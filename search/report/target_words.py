@@ -35,7 +35,7 @@ def summary_of(points: Sequence[TrialPoint]) -> str:
     samples = max(point.target_samples or 0 for point in taken)
     differing = [f"#{point.number}" for point in taken if point.target_differs]
     if not differing:
-        return f"Accuracy on the target itself ({samples} samples) agrees with this host's."
+        return f"Accuracy on the target itself ({samples} samples): no difference from this host's beyond the interval."
     return (
         f"Accuracy on the target itself ({samples} samples) differs from this host's beyond the interval for "
         f"{', '.join(differing)}."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +165,26 @@ def call(start: Start) -> Call:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     return finish
+
+
+@pytest.fixture
+def ssh_server(tmp_path: Path) -> Iterator[Any]:
+    """A real SSH server on loopback, which can be stopped and started again."""
+    spec = importlib.util.spec_from_file_location("ssh_servers", HERE.parent / "latency" / "ssh_servers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    servers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(servers)
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    with servers.AsyncsshServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def board(ssh_server: Any, profile: HardwareProfile) -> HardwareProfile:
+    """This machine as a board in the next room: another host to us, its name and its cores apart."""
+    return profile.model_copy(update={"name": "board", "reach": ssh_server.reach(connect_timeout_s=2.0)})
 
 
 @pytest.fixture
