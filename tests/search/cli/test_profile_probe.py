@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprofiles import list_profiles, load_profile, write_profile
+from hwprofiles import HardwareProfile, list_profiles, load_profile, write_profile
 from search.cli.app import run_app
 from tests.hwprofiles.probed_rows import profile_with, row
 
@@ -114,3 +114,18 @@ def test_mistakes_are_one_line(
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert [part for part in parts if part not in errors] == []
+
+
+def test_a_board_is_probed_over_ssh_and_nobody_guesses_at_its_kernels(
+    quick: None, board: HardwareProfile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_profile(board, tmp_path / "board.toml")
+    out = tmp_path / "my-board.toml"
+    assert (
+        run_app(["profile", "probe", str(tmp_path / "board.toml"), "--quick", "--time", "0.1s", "--out", str(out)]) == 0
+    )
+    assert str(out) in capsys.readouterr().out
+    profile = load_profile(out)
+    assert profile.reach == board.reach
+    assert profile.probe is not None
+    assert [(each.format, each.kernels) for each in profile.probe.layers] == [("int8", ())]
