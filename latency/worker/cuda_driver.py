@@ -108,6 +108,11 @@ class Gpu:
             raise
 
     @property
+    def capability(self) -> str:
+        """The compute capability, such as ``8.9``."""
+        return _capability(self._driver, self._device)
+
+    @property
     def stream(self) -> int:
         """The stream's handle, as runtimes take it."""
         return int(self._stream.value or 0)
@@ -193,12 +198,16 @@ def name_gpu(device: int) -> str:
     number = _device(driver, device)
     name = ctypes.create_string_buffer(256)
     driver.call("cuDeviceGetName", name, ctypes.c_int(len(name)), number)
-    capability = []
+    return f"{name.value.decode()} ({_capability(driver, number)}), {_driver_version(driver)}"
+
+
+def _capability(driver: CudaDriver, number: ctypes.c_int) -> str:
+    parts = []
     for attribute in (_MAJOR, _MINOR):
         value = ctypes.c_int()
         driver.call("cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), number)
-        capability.append(str(value.value))
-    return f"{name.value.decode()} ({'.'.join(capability)}), {_driver_version(driver)}"
+        parts.append(str(value.value))
+    return ".".join(parts)
 
 
 def _device(driver: CudaDriver, device: int) -> ctypes.c_int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SUFFIX = "_kernel_time"
+_REWRITTEN = re.compile(r"(_token_\d+|_nchwc|_nhwc|_quant)+$")  # what ONNX Runtime appends to a node that it replaces
 
 
 class KernelRun(NamedTuple):
@@ -77,7 +79,7 @@ def layer_rows(runs: list[KernelRun], operators: Mapping[str, str], *, skip: int
     return [
         {
             "name": name,
-            "operator": operators.get(name, kernel),
+            "operator": operators.get(name) or operators.get(_REWRITTEN.sub("", name)) or kernel,
             "kernel": kernel,
             # A node that not every inference reaches (a branch) takes nothing in the others.
             "median_ns": round(

@@ -71,10 +71,11 @@ def open_session(model_bytes: bytes, options: Any, providers: Sequence[tuple[str
     try:
         session = onnxruntime.InferenceSession(model_bytes, options, providers=list(providers), enable_fallback=0)
     except Exception as error:
-        _require_library(asked, onnxruntime, str(error))
+        _require_library(asked, onnxruntime)
         own = dict(providers)[asked]
         with_options = f" with the options {own}" if own else ""
-        msg = f"ONNX Runtime {onnxruntime.__version__} does not load the model on {asked}{with_options}: {error}"
+        what = f"the model on {asked}{with_options}"
+        msg = f"ONNX Runtime {onnxruntime.__version__} does not load {what}: {_one_line(error)}"
         raise EngineError(msg, kind="model_refused") from error
     # onnxruntime-gpu lists providers that cannot start and falls back; the session tells which one came.
     _require_provider(asked, session.get_providers()[:1], onnxruntime)
@@ -92,7 +93,7 @@ def run_session(call: Any) -> Any:
     except EngineError:
         raise
     except Exception as error:
-        msg = f"the inference failed: {error}; check the inputs' shapes and types"
+        msg = f"the inference failed: {_one_line(error)}; check the inputs' shapes and types"
         raise EngineError(msg, kind="inference") from error
 
 
@@ -107,11 +108,15 @@ def _require_provider(asked: str, came: list[str], onnxruntime: Any) -> None:
     raise EngineError(msg, kind="provider")
 
 
-def _require_library(asked: str, onnxruntime: Any, error: str) -> None:
+def _require_library(asked: str, onnxruntime: Any) -> None:
     reason = _missing_library(asked, onnxruntime)
     if reason is not None:
-        msg = f"asked for {asked}, which cannot start ({reason}; {error}); install {_package(asked)}"
+        msg = f"asked for {asked}, got none since it cannot start ({reason}); install {_package(asked)}"
         raise EngineError(msg, kind="provider")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _package(provider: str) -> str:

@@ -48,7 +48,8 @@ def layer_rows(
 ) -> list[dict[str, Any]]:
     """Rows of ``Engine.layers``.
 
-    ``operator`` names the ONNX operators that became the layer, ``kernel`` what runs it, and in which formats.
+    ``name`` is TensorRT's, with the ONNX nodes that became the layer behind it in brackets; ``operator`` names their
+    operators, ``kernel`` what runs it, and in which formats.
 
     Args:
         times_ms: each layer's times, of ``inferences`` inferences.
@@ -61,10 +62,11 @@ def layer_rows(
         layer = inspected.get(name, {})
         calls = max(1, round(len(times) / inferences))
         sums = [sum(times[start : start + calls]) for start in range(0, len(times), calls)]
+        nodes = _ONNX_LAYER.findall(str(layer.get("Metadata", "")))
         rows.append(
             {
-                "name": name,
-                "operator": _operator(layer, operators) or str(layer.get("LayerType", "")) or name,
+                "name": f"{name} [{' + '.join(nodes)}]" if nodes else name,
+                "operator": _operator(nodes, operators) or str(layer.get("LayerType", "")) or name,
                 "kernel": _kernel(layer) or "not told by the engine",
                 "median_ns": round(statistics.median(sums) * 1e6),
                 "calls": calls,
@@ -73,8 +75,7 @@ def layer_rows(
     return rows
 
 
-def _operator(layer: Mapping[str, Any], operators: Mapping[str, str]) -> str:
-    nodes = _ONNX_LAYER.findall(str(layer.get("Metadata", "")))
+def _operator(nodes: list[str], operators: Mapping[str, str]) -> str:
     return "+".join(dict.fromkeys(operators[node] for node in nodes if node in operators))
 
 

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latency.worker.built_file import write_whole
+from latency.worker.engine import EngineError
 from latency.worker.tensorrt_build import create, require
 from latency.worker.tensorrt_engine import TensorRtEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class TensorRtRtxEngine(TensorRtEngine):
@@ -25,7 +29,28 @@ class TensorRtRtxEngine(TensorRtEngine):
         super().__init__()
         self._cache: Any = None
 
+    def _deserialize(self) -> Any:
+        return self._on_known_gpu(super()._deserialize)
+
     def _make_context(self) -> Any:
+        return self._on_known_gpu(self._compile)
+
+    def _on_known_gpu(self, make: Callable[[], Any]) -> Any:
+        """What ``make`` returns; a failure on a GPU that TensorRT-RTX does not know says so."""
+        try:
+            return make()
+        except EngineError as error:
+            known = sorted(name for name in self._trt.ComputeCapability.__members__ if name.startswith("SM"))
+            ours = f"SM{self._open().capability.replace('.', '')}"
+            if ours in known:
+                raise
+            msg = (
+                f"{self.version()} has kernels for {', '.join(known)}, this GPU is {ours}; "
+                f"choose engine 'tensorrt' or 'onnxruntime-cuda' ({error})"
+            )
+            raise EngineError(msg, kind="accelerator_missing") from error
+
+    def _compile(self) -> Any:
         trt, log, kind = self._trt, self._log, "runtime_refused"
         config = create(self._engine.create_runtime_config, "make a runtime configuration", log, kind=kind)
         # Compiled in the background, kernels would change between two samples.

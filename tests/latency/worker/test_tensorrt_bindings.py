@@ -136,6 +136,7 @@ def test_runtime_cache_is_the_rtx_bindings(path: str) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="no tensorrt_rtx on this machine")
     assert_accepts(trt, path, RUNTIME_CACHE[path])
     assert hasattr(trt.DynamicShapesKernelSpecializationStrategy, "EAGER")
+    assert {"SM75", "SM89"} <= set(trt.ComputeCapability.__members__)
     assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
     contexts = [names for names, _ in signatures(trt, "ICudaEngine.create_execution_context")]
     assert ["runtime_config"] in contexts
@@ -167,7 +168,7 @@ def test_calls_that_the_engine_makes_are_all_looked_at() -> None:
         "inputs", "build", "enqueue", "infer", "free", "context", "outputs",  # of our own objects by these names
         "ILogger", "IProfiler", "Builder", "OnnxParser", "Runtime", "NetworkDefinitionCreationFlag", "BuilderFlag",
         "MemoryPoolType", "ProfilingVerbosity", "LayerInformationFormat", "TensorIOMode", "tensorrt_build",
-        "DynamicShapesKernelSpecializationStrategy", "dynamic_shapes_kernel_specialization_strategy",
+        "ComputeCapability", "DynamicShapesKernelSpecializationStrategy", "dynamic_shapes_kernel_specialization_strategy",
     }  # fmt: skip
     assert used - known - ours == set()
     assert {"execute_async_v3", "set_tensor_address", "create_runtime_cache"} <= used

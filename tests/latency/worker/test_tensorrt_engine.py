@@ -275,7 +275,7 @@ def test_layers_carry_kernel_formats_and_operators(
     pieces = cuda.allocated
     assert bound.layers(4) == [
         {
-            "name": "double",
+            "name": "double [product]",
             "operator": "MatMul",
             "kernel": "kgen twice (Float to Int8)",
             "median_ns": 750_000,
