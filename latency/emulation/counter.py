@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from latency.emulation.counts import between_marks, counts_name
@@ -14,12 +15,11 @@ if TYPE_CHECKING:
     from latency.emulation.instruction_count import ClassCounts
     from latency.transports import Connection, Transport
 
-# What comes before the counted inferences, and how many these are, by the instructions of one. Python adapts itself
-# during the first eight calls, which takes some thousand instructions off each later one: that shows in a small model
-# and not in a large one, whose inferences take seconds under emulation. By instructions and not by time, so that a
-# count does not depend on how busy the emulating machine is.
-_SCHEDULE = ((20_000_000, {"warm_up": 9, "inferences": 5}), (200_000_000, {"warm_up": 2, "inferences": 3}))
-_LARGE = {"warm_up": 1, "inferences": 2}
+# How many inferences are left out, and how many after them are counted, by the instructions of one. Python adapts
+# itself in the first twenty calls or so, which takes some thousand instructions off each later one: that shows in a
+# small model and not in a large one, whose inferences take seconds under emulation. By instructions and not by time,
+# so that a count does not depend on how busy the emulating machine is.
+_SCHEDULE = ((2e6, (24, 9)), (2e7, (16, 5)), (2e8, (2, 3)), (inf, (1, 2)))
 
 
 class Counter:
@@ -41,15 +41,16 @@ class Counter:
             WorkerError: a worker died or hung, or was not counted.
             OperationError: a worker refused.
         """
-        first = self._run(connections, slot, [{"warm_up": 0, "inferences": 1}] * len(connections))
+        first = self._run(connections, slot, [(0, 1)] * len(connections))
         return self._run(connections, slot, [plan(counts[0].total) for counts in first])
 
     def _run(
-        self, connections: Sequence[Connection], slot: str, plans: Sequence[Mapping[str, int]]
+        self, connections: Sequence[Connection], slot: str, plans: Sequence[tuple[int, int]]
     ) -> list[tuple[ClassCounts, ...]]:
-        for connection, each in zip(connections, plans, strict=True):
-            connection.post("count_marked", slot=slot, **each)
-        return [self._read(connection.collect(self._patience_s)) for connection in connections]
+        for connection, (left_out, counted) in zip(connections, plans, strict=True):
+            connection.post("count_marked", slot=slot, inferences=left_out + counted)
+        answers = [connection.collect(self._patience_s) for connection in connections]
+        return [self._read(answer)[left_out:] for answer, (left_out, _) in zip(answers, plans, strict=True)]
 
     def _read(self, answer: Mapping[str, Any]) -> tuple[ClassCounts, ...]:
         pid = int(answer["pid"])
@@ -61,9 +62,6 @@ class Counter:
         return tuple(between_marks(text, pair) for pair in pairwise(answer["marks"]))
 
 
-def plan(instructions: int) -> Mapping[str, int]:
-    """How a model is counted whose first inference took so many instructions: fields of ``count_marked``."""
-    for limit, fields in _SCHEDULE:
-        if instructions < limit:
-            return fields
-    return _LARGE
+def plan(instructions: int) -> tuple[int, int]:
+    """For a model whose first inference took so many instructions: how many to leave out, and then to count."""
+    return next(numbers for limit, numbers in _SCHEDULE if instructions < limit)

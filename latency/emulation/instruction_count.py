@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 KIND = "instruction count"
 
-RESOLUTION = 0.001
-"""How far apart two counts of one model can lie (relative): models loaded in another order, other memory layout."""
+RESOLUTION = 0.002
+"""How far apart counts of one model can lie (relative), by what else was loaded before it; small models are the worst."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,9 +121,9 @@ class Operations:
         first, second = slots
         return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s, stays)
 
-    def count_marked(self, slot: str, warm_up: int, inferences: int) -> dict[str, Any]:
+    def count_marked(self, slot: str, inferences: int) -> dict[str, Any]:
         """Runs the slot between marks, for an instruction counter that watches this process; no time is taken."""
-        return count_marked(self._slot(slot), self._inputs, self._marks, warm_up=warm_up, inferences=inferences)
+        return count_marked(self._slot(slot), self._inputs, self._marks, inferences)
 
     def busy(self, slot: str, seconds: float) -> dict[str, Any]:
         """Runs back-to-back inferences on the bound inputs."""
