@@ -47,6 +47,7 @@ class RemoteFolder:
         self._parent = parent
         self._spool = spool
         self._owner: int | None = None
+        self._ours = False
         self._files: dict[str, _File] = {}
         self._count = 0
 
@@ -57,6 +58,7 @@ class RemoteFolder:
             TargetError: it cannot be made, or what stands there is not ours.
             ConnectionError: the link is gone.
         """
+        self._ours = False
         try:
             async with asyncio.timeout(_ANSWER_S):
                 if not self.path:
@@ -106,6 +108,7 @@ class RemoteFolder:
                 f"{found.uid}; set folder in reach to one where only this user may write"
             )
             raise TargetError(msg)
+        self._ours = True
 
     def keep(self, data: bytes, name: str) -> None:
         """Keeps a file here under its name, to be put. Raises TargetError if there is no room here."""
@@ -163,13 +166,15 @@ class RemoteFolder:
             async with asyncio.timeout(_ANSWER_S + size / _SLOWEST_BYTES_PER_S), sftp.open(path, "rb") as file:
                 return cast("bytes", await file.read())
         except asyncssh.SFTPNoSuchFile as error:
+            if not await self.stands(sftp):
+                raise ConnectionError(f"{path!r} went with its folder, whose keeper ended") from error
             raise FileNotFoundError(f"no file {path!r} on {self._where}") from error
         except (*_GONE, asyncssh.SFTPError) as error:
             raise ConnectionError(f"{path!r} was not read: {_words(error)}") from error
 
     async def discard(self, sftp: asyncssh.SFTPClient) -> None:
-        """Removes the directory, as far as that goes."""
-        if self._owner is None:
+        """Removes the directory, as far as that goes; never one that is not ours."""
+        if not self._ours:
             return
         with contextlib.suppress(*_GONE, asyncssh.SFTPError):
             async with asyncio.timeout(_ANSWER_S):
