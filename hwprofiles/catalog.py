@@ -51,15 +51,15 @@ def write_profile(profile: HardwareProfile, path: Path) -> None:
     """
     import tomli_w
 
-    table = profile.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    named = {"format_version": profile.format_version, "name": profile.name, "summary": profile.summary}
+    table = profile.model_dump(mode="json", exclude_none=True, exclude={"probe"})
     if profile.engine.options:
         table["engine"]["options"] = dict(profile.engine.options)
-    table["reach"] = profile.reach.model_dump(mode="json", exclude_none=True)
+    if profile.probe is not None:  # rows have many keys that do not apply to them
+        table["probe"] = profile.probe.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(tomli_w.dumps({**named, **table}), encoding="utf-8")
+        partial.write_text(tomli_w.dumps(table), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror}); choose another place"
