@@ -35,6 +35,7 @@ _FEW = 64  # elements of any type that are no layer's data
 class GpuSession:
     """What the engines of ONNX Runtime's GPU providers have in common. Each says its provider and its options."""
 
+    name = ""  # the engine's, in ``ENGINES``
     provider = ""
     memory = "cuda"
 
@@ -48,7 +49,10 @@ class GpuSession:
         self._settings: dict[str, Any] = {}
         self._inputs: dict[str, np.ndarray] = {}
         self._outputs: list[str] = []
-        self._kernels: list[KernelRun] = []
+        self._model = b""
+        self.profiled_runs = 1
+        """How many inferences ``bind`` runs, whose ``kernels`` are then known."""
+        self.kernels: list[KernelRun] = []
 
     @classmethod
     def version(cls) -> str:
@@ -93,7 +97,7 @@ class GpuSession:
             place = {"device_id": str(settings["device"]), "user_compute_stream": str(gpu.stream)}
             session = open_session(model_bytes, options, [(name, {**its, **place}) for name, its in providers])
             stack.callback(self._forget)
-            self._gpu, self._settings, self._session = gpu, settings, session
+            self._gpu, self._settings, self._session, self._model = gpu, settings, session, model_bytes
             self._outputs = [output.name for output in session.get_outputs()]
             # Without this a run ends only when the stream is empty, and the end event would be late.
             self._run_options = onnxruntime.RunOptions()
@@ -115,7 +119,8 @@ class GpuSession:
             binding.bind_ortvalue_input(name, run_session(place))
         for name in self._outputs:
             binding.bind_output(name, self.memory, device)
-        run_session(lambda: session.run_with_iobinding(binding, self._run_options))
+        for _ in range(self.profiled_runs if self._folder is not None else 1):
+            run_session(lambda: session.run_with_iobinding(binding, self._run_options))
         gpu.synchronize()
         self._check_placement()
         # Outputs at fixed places: the timed inferences allocate nothing.
@@ -145,8 +150,9 @@ class GpuSession:
         """What really runs: runtime, provider and GPU, kernels by provider, inputs, outputs, and transfers."""
         session = self._loaded()
         kernels: dict[str, Counter[str]] = {}
-        for run in self._kernels:
-            kernels.setdefault(run.provider, Counter())[run.kernel] += 1
+        for run in self.kernels:
+            if run.inference == 0:
+                kernels.setdefault(run.provider, Counter())[run.kernel] += 1
         transfers = None
         if self._inputs:
             outputs = [value.numpy() for value in self._bound().get_outputs()]
@@ -163,17 +169,18 @@ class GpuSession:
         }
 
     def layers(self, count: int) -> list[dict[str, Any]]:
-        """Not on a GPU: ONNX Runtime's profile holds the time to launch a kernel there, not the kernel's own.
+        """Time and kernel of each node over ``count`` inferences, with what it takes to launch it.
+
+        They are profiled in a process of their own (``blocking_launches``), so that ``time`` keeps its speed.
 
         Raises:
-            EngineError: always.
+            EngineError: no inputs are bound, or that process fails.
         """
+        from latency.worker.blocking_launches import time_nodes
+
         self._loaded()
-        msg = (
-            f"onnxruntime times what {self.provider} launches, not what the GPU does (its packages are built "
-            f"without CUPTI), so {count} inferences say nothing of the layers; take a profile with engine 'tensorrt'"
-        )
-        raise EngineError(msg, kind="unsupported")
+        self._bound()
+        return time_nodes(self.name, self._model, self._settings, self._inputs, count)
 
     def artifact(self) -> tuple[bytes, dict[str, Any]] | None:
         """None: the model's own bytes are what runs."""
@@ -203,9 +210,9 @@ class GpuSession:
         """Reads where the first inference ran; profiling ends with it."""
         if self._folder is None:
             return
-        self._kernels = read_profile(Path(self._loaded().end_profiling()))
+        self.kernels = read_profile(Path(self._loaded().end_profiling()))
         self._end_profile()
-        strays = [run for run in self._kernels if run.provider != self.provider and carries_data(run)]
+        strays = [run for run in self.kernels if run.provider != self.provider and carries_data(run)]
         if strays:
             listed = ", ".join(f"{run.kernel} '{run.name}' on {run.provider}" for run in strays[:5])
             more = f" and {len(strays) - 5} more" if len(strays) > 5 else ""
@@ -214,7 +221,7 @@ class GpuSession:
                 "leave out the formats that make these nodes, or choose another engine"
             )
             raise EngineError(msg, kind="provider")
-        if not any(run.provider == self.provider for run in self._kernels):
+        if not any(run.provider == self.provider for run in self.kernels):
             msg = f"asked for {self.provider}, but no node runs there; choose another engine for this network"
             raise EngineError(msg, kind="provider")
 
@@ -225,7 +232,7 @@ class GpuSession:
 
     def _forget(self) -> None:
         self._session = self._binding = self._run_options = self._gpu = None
-        self._inputs, self._kernels = {}, []
+        self._inputs, self.kernels, self._model = {}, [], b""
 
     def _loaded(self) -> Any:
         if self._session is None:

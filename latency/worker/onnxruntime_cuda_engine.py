@@ -8,4 +8,5 @@ from latency.worker.gpu_session import GpuSession
 class OnnxRuntimeCudaEngine(GpuSession):
     """A session whose nodes CUDA kernels run."""
 
+    name = "onnxruntime-cuda"
     provider = "CUDAExecutionProvider"

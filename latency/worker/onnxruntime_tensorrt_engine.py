@@ -30,6 +30,7 @@ _LIBRARY_PACKAGES = ("tensorrt_libs",)  # NVIDIA's pip packages: importing one l
 class OnnxRuntimeTensorRtEngine(GpuSession):
     """A session whose nodes TensorRT engines run. What TensorRT leaves to CUDA or the processor is an error."""
 
+    name = "onnxruntime-tensorrt"
     provider = "TensorrtExecutionProvider"
 
     def __init__(self) -> None:

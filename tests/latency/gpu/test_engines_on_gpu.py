@@ -144,17 +144,17 @@ def test_description_says_what_runs_where(engine: Engine, name: str, gpu: str) -
         assert not {"Conv", "FusedConv", "Gemm", "MatMul"} & set(kernels.get("CPUExecutionProvider", {}))
 
 
-def test_layers_tell_operators_and_formats(engine: Engine, name: str) -> None:
-    if name not in BY_LAYER:
-        with pytest.raises(EngineError, match="engine 'tensorrt'"):
-            engine.layers(3)
-        return
+def test_layers_tell_operators_and_kernels(engine: Engine, name: str) -> None:
     rows = engine.layers(30)
+    whole_ns = statistics.median(row[0] or 0 for row in engine.time(100))
+    log.info("%s: layers %.1f µs, whole %.1f µs", name, sum(row["median_ns"] for row in rows) / 1e3, whole_ns / 1e3)
     for row in rows:
         log.info("%s: %s", name, row)
-    assert any("Conv" in row["operator"] for row in rows)
-    assert any("Int8" in row["kernel"] for row in rows)
     assert sum(row["median_ns"] for row in rows) > 0
+    if name != "onnxruntime-tensorrt":  # whose rows are whole parts of the network
+        assert any("Conv" in row["operator"] for row in rows)
+    if name in BY_LAYER:
+        assert any("Int8" in row["kernel"] for row in rows)
 
 
 def test_network_that_the_processor_would_run_in_part_is_refused(models: Path, gpu: str) -> None:

@@ -6,6 +6,7 @@ Only the place of memory differs from CUDA here; what a GPU alone can show is un
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latency.worker import blocking_launches
 from latency.worker.engine import EngineError
 from latency.worker.gpu_session import GpuSession, carries_data
 from latency.worker.onnxruntime_cuda_engine import OnnxRuntimeCudaEngine
@@ -146,10 +148,47 @@ def test_gpu_is_given_back_when_the_model_is_refused(cuda: FakeCuda) -> None:
     assert cuda.calls.count("cuDevicePrimaryCtxRelease_v2") == 1
 
 
-def test_layers_say_why_there_are_none(loaded: OnMemory) -> None:
-    with pytest.raises(EngineError, match=r"built without CUPTI.*engine 'tensorrt'") as caught:
-        loaded.layers(5)
-    assert caught.value.kind == "unsupported"
+def test_layers_are_those_of_several_inferences(
+    cuda: FakeCuda, baseline: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the process with blocking launches does, but for the variable that CUDA reads."""
+    monkeypatch.setattr("latency.worker.blocking_launches.ENGINES", {"on-memory": OnMemory})
+    (tmp_path / "model.onnx").write_bytes(baseline)
+    np.savez(tmp_path / "inputs.npz", np.ones((1, 8), np.float32))
+    request = {"engine": "on-memory", "settings": SETTINGS, "names": ["x"], "count": 4}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    blocking_launches.main(str(tmp_path))
+    (row,) = json.loads((tmp_path / "answer.json").read_text())["rows"]
+    assert (row["operator"], row["kernel"], row["calls"]) == ("MatMul", "MatMul", 1)
+    assert row["median_ns"] >= 0
+
+
+def test_process_that_times_nodes_tells_what_it_lacks(baseline: bytes, feeds: dict[str, np.ndarray]) -> None:
+    settings = {**SETTINGS, "provider": "TensorrtExecutionProvider"}
+    with pytest.raises(EngineError, match="asked for TensorrtExecutionProvider, got CUDAExecutionProvider") as caught:
+        blocking_launches.time_nodes("onnxruntime-cuda", baseline, settings, feeds, 2)
+    assert caught.value.kind == "provider"
+
+
+def test_process_that_dies_is_reported(
+    baseline: bytes, feeds: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocking_launches, "_PROGRAM", "import sys; sys.exit('no more memory')")
+    with pytest.raises(EngineError, match="ended with 1: no more memory"):
+        blocking_launches.time_nodes("onnxruntime-cuda", baseline, SETTINGS, feeds, 2)
+
+
+def test_process_that_times_nodes_has_blocking_launches(
+    baseline: bytes, feeds: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import json, os, sys; from pathlib import Path;"
+        "rows = [os.environ['CUDA_LAUNCH_BLOCKING'], sorted(p.name for p in Path(sys.argv[2]).iterdir())];"
+        "(Path(sys.argv[2]) / 'answer.json').write_text(json.dumps({'rows': rows}))"
+    )
+    monkeypatch.setattr(blocking_launches, "_PROGRAM", program)
+    found = blocking_launches.time_nodes("onnxruntime-cuda", baseline, SETTINGS, feeds, 2)
+    assert found == ["1", ["inputs.npz", "model.onnx", "request.json"]]
 
 
 @pytest.mark.parametrize("engine", [OnnxRuntimeCudaEngine, OnnxRuntimeTensorRtEngine])

@@ -168,7 +168,8 @@ def test_calls_that_the_engine_makes_are_all_looked_at() -> None:
         "inputs", "build", "enqueue", "infer", "free", "context", "outputs",  # of our own objects by these names
         "ILogger", "IProfiler", "Builder", "OnnxParser", "Runtime", "NetworkDefinitionCreationFlag", "BuilderFlag",
         "MemoryPoolType", "ProfilingVerbosity", "LayerInformationFormat", "TensorIOMode", "tensorrt_build",
-        "ComputeCapability", "DynamicShapesKernelSpecializationStrategy", "dynamic_shapes_kernel_specialization_strategy",
+        "ComputeCapability", "DynamicShapesKernelSpecializationStrategy",
+        "dynamic_shapes_kernel_specialization_strategy",
     }  # fmt: skip
     assert used - known - ours == set()
     assert {"execute_async_v3", "set_tensor_address", "create_runtime_cache"} <= used
