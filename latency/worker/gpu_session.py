@@ -231,7 +231,9 @@ class GpuSession:
         self._folder = None
 
     def _forget(self) -> None:
-        self._session = self._binding = self._run_options = self._gpu = None
+        # In this order: what is bound lies in the session's memory, and the session uses the GPU's stream.
+        self._binding = None
+        self._session = self._run_options = self._gpu = None
         self._inputs, self.kernels, self._model = {}, [], b""
 
     def _loaded(self) -> Any:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+_ENGINES_OF_THEIR_OWN = {
+    "CUDAExecutionProvider": "onnxruntime-cuda",
+    "TensorrtExecutionProvider": "onnxruntime-tensorrt",
+}
 _PROFILED_WARM_UP = 3  # inferences before those whose layers count
 
 
@@ -52,6 +56,7 @@ class OnnxRuntimeEngine:
         """
         self.close()
         self._settings = complete(settings)
+        _refuse_gpu(self._settings["provider"])
         _refuse_ignored(self._settings)
         self._session = self._open(model_bytes, session_options(self._settings))
         self._model = model_bytes
@@ -130,6 +135,16 @@ class OnnxRuntimeEngine:
         if not self._inputs:
             raise EngineError("no inputs are bound; bind inputs before timing", kind="inputs")
         return self._inputs
+
+
+def _refuse_gpu(provider: str) -> None:
+    """A GPU is timed by events on it; the wall clock around a call would add the transfers."""
+    if provider in _ENGINES_OF_THEIR_OWN:
+        msg = (
+            f"asked for {provider}, got the engine 'onnxruntime', which does not time GPUs; "
+            f"choose engine '{_ENGINES_OF_THEIR_OWN[provider]}' (and install onnxruntime-gpu)"
+        )
+        raise EngineError(msg, kind="provider")
 
 
 def _refuse_ignored(settings: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latency.worker.engine import EngineError, check_names
-from latency.worker.tensorrt_build import require
+from latency.worker.tensorrt_build import create, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,7 @@ class BoundContext:
                 raise EngineError(msg, kind="inputs")
             accepted = self.context.set_input_shape(name, array.shape)
             require(accepted, f"take shape {array.shape} for input '{name}'", self._log, kind="inputs")
-        missing = self.context.infer_shapes()
+        missing = create(self.context.infer_shapes, "infer shapes", self._log, kind="model_refused")
         if missing:
             msg = f"TensorRT cannot tell all shapes from the inputs'; not specified: {', '.join(missing)}"
             raise EngineError(msg, kind="model_refused")

@@ -136,6 +136,7 @@ def test_inputs_that_do_not_fit_are_not_bound(engine: TensorRtEngine, inputs: An
         ("create_execution_context", None, "runtime_refused", "did not make a context: create_execution_context"),
         ("set_input_shape", False, "inputs", "did not take shape (1, 8) for input 'x': set_input_shape"),
         ("infer_shapes", ["x"], "model_refused", "cannot tell all shapes from the inputs'; not specified: x"),
+        ("infer_shapes", RuntimeError("no"), "model_refused", "did not infer shapes: no: infer_shapes: out of luck"),
         ("set_tensor_address y", False, "inference", "did not take an address for 'y': set_tensor_address y"),
         ("execute_async_v3", False, "inference", "did not run the engine: execute_async_v3: out of luck"),
     ],
