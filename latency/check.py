@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from latency.effort import SEARCH
+from latency.emulation.outputs import compare_outputs
 from latency.errors import MeasurementError, OperationError, TargetError
 from latency.finding import Finding
 from latency.machine_findings import clock_setting, load, machine, memory, temperature
@@ -122,52 +123,34 @@ def _answers(target: Target, model: bytes, feeds: Mapping[str, NDArray[Any]], en
     import numpy as np
 
     answers = target.predict(feeds)
-    provider = target.describe().get("provider", target.profile.engine.provider)
+    seen = f"runs in {target.describe().get('provider', target.profile.engine.provider)}"
     broken = [name for name, array in answers.items() if not np.isfinite(np.asarray(array, np.float64)).all()]
     if broken:
         return Finding(
             name="network",
             status="failed",
-            seen=f"runs in {provider}, and its outputs {', '.join(broken)} are not finite",
+            seen=f"{seen}, and its outputs {', '.join(broken)} are not finite",
             remedy="run the network elsewhere on the same inputs; if it is finite there, the runtime here is broken",
         )
-    difference = _difference_from_here(target.profile, answers, model, feeds, entries)
-    if difference is None:
-        return Finding(name="network", status="ok", seen=f"runs in {provider}, and its outputs are finite")
-    seen = f"runs in {provider}; its outputs differ from this machine's by {difference:.1e} of their largest"
-    if difference > _SAME:
-        remedy = (
-            "it computes with fewer bits than FP32, as TF32 and bfloat16 do, or is broken: see the engine's options"
-        )
-        return Finding(name="network", status="warning", seen=seen, remedy=remedy)
-    return Finding(name="network", status="ok", seen=seen)
+    reference = _processor_here(target.profile)
+    if reference is None:
+        return Finding(name="network", status="ok", seen=f"{seen}, and its outputs are finite")
+    difference = compare_outputs(target, model, feeds, entries, reference=reference)
+    seen = f"{seen}; its outputs: {difference.words}"
+    if difference.largest_relative <= _SAME:
+        return Finding(name="network", status="ok", seen=seen)
+    remedy = "it computes with fewer bits than FP32, as TF32 and bfloat16 do, or is broken: see the engine's options"
+    return Finding(name="network", status="warning", seen=seen, remedy=remedy)
 
 
-def _difference_from_here(
-    profile: HardwareProfile,
-    answers: Mapping[str, NDArray[Any]],
-    model: bytes,
-    feeds: Mapping[str, NDArray[Any]],
-    entries: Mapping[str, str],
-) -> float | None:
-    """The largest difference from what ONNX Runtime answers on this processor; None where that is what ran."""
-    import numpy as np
-
+def _processor_here(profile: HardwareProfile) -> HardwareProfile | None:
+    """ONNX Runtime on this machine's processor, for comparison; None where that is what the profile itself names."""
     from hwprofiles import Engine, LocalReach
 
     if profile.reach.transport == "local" and profile.engine.name == "onnxruntime":
         return None
     engine = Engine(batch_size=profile.engine.batch_size)
-    here = profile.model_copy(update={"reach": LocalReach(), "engine": engine})
-    with Target(here) as reference:
-        reference.load(model, feeds, entries)
-        expected = reference.predict(feeds)
-    differences = [
-        float(np.abs(np.asarray(answers[name], np.float64) - array).max() / max(float(np.abs(array).max()), 1e-12))
-        for name, array in expected.items()
-        if array.size
-    ]
-    return max(differences, default=0.0)
+    return profile.model_copy(update={"reach": LocalReach(), "engine": engine})
 
 
 def _measured(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hwprofiles import HardwareProfile
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputDifference:
@@ -46,8 +48,10 @@ def compare_outputs(
     model: bytes,
     feeds: Mapping[str, NDArray[Any]],
     session_entries: Mapping[str, str] | None = None,
+    *,
+    reference: HardwareProfile | None = None,
 ) -> OutputDifference:
-    """Runs ONNX bytes on the target and with the same engine settings on this machine.
+    """Runs ONNX bytes on the target and on this machine.
 
     The model stays loaded on the target.
 
@@ -56,6 +60,7 @@ def compare_outputs(
         model: ONNX bytes.
         feeds: input name to array, any number of samples.
         session_entries: session entries that the model needs.
+        reference: what runs on this machine; None for the target's own engine settings.
 
     Raises:
         MeasurementError: one of both refuses the model or has no such engine.
@@ -63,15 +68,16 @@ def compare_outputs(
     batch = {name: array[: target.profile.engine.batch_size] for name, array in feeds.items()}
     target.load(model, batch, session_entries)
     there = target.predict(feeds)
-    with Target(target.profile.model_copy(update={"reach": LocalReach()})) as this_machine:
+    beside = reference or target.profile.model_copy(update={"reach": LocalReach()})
+    with Target(beside) as this_machine:
         this_machine.load(model, batch, session_entries)
         here = this_machine.predict(feeds)
-        reference = f"{this_machine.runtime} on {this_machine.machine.cpu}"
+        compared_with = f"{this_machine.runtime} on {this_machine.machine.cpu}"
     return OutputDifference(
         samples=len(next(iter(feeds.values()))),
         identical=all(_same_bits(there[name], here[name]) for name in here),
         largest_relative=max(_relative(there[name], here[name]) for name in here),
-        reference=reference,
+        reference=compared_with,
     )
 
 
