@@ -42,7 +42,7 @@ class Server:
         (folder / "authorized_keys").write_bytes((folder / "id.pub").read_bytes())
         self.port = free_port()
         self.known_hosts = folder / "known_hosts"
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}")
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port},[::1]:{self.port} {(folder / 'host.pub').read_text()}")
 
     def reach(self, **changes: Any) -> SshReach:
         """How to get in; keyword arguments replace settings."""
@@ -89,7 +89,7 @@ class OpenSshServer(Server):
         super().__init__(folder)
         self._process: subprocess.Popen[bytes] | None = None
         lines = [
-            "ListenAddress 127.0.0.1",
+            *[f"ListenAddress {address}" for address in ("127.0.0.1", "::1") if has_address(address)],
             f"Port {self.port}",
             f"HostKey {folder}/host",
             "PidFile none",
@@ -242,6 +242,16 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def has_address(address: str) -> bool:
+    """Whether this machine has the address."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _listens(port: int) -> bool:

@@ -33,6 +33,16 @@ def test_worker_reads_as_python_39() -> None:
                 assert "annotations" in ast.unparse(tree), f"{name}: annotations must not run"
 
 
+def test_old_python_gets_as_far_as_its_refusal() -> None:
+    with zipfile.ZipFile(io.BytesIO(build_archive())) as archive:
+        main = archive.read("__main__.py")
+    ast.parse(main, feature_version=(3, 4))
+    code = f"import sys; sys.version_info = (3, 8, 10); exec({main!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"the worker needs Python 3.9 or newer, and {sys.executable} is Python 3.8\n"
+
+
 def test_worker_loads_nothing_of_ours_but_itself(tmp_path: Path) -> None:
     path = tmp_path / "worker.pyz"
     path.write_bytes(build_archive())

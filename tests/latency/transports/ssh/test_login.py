@@ -142,3 +142,17 @@ def test_server_without_file_transfer(ssh_servers: Any, tmp_path: Path, open_ssh
         open_ssh(server),
     ):
         pass
+
+
+def test_address_of_the_sixth_version(sshd: Any, ssh_servers: Any) -> None:
+    if not ssh_servers.has_address("::1"):
+        pytest.skip("this machine has no IPv6 loopback")
+    reach = sshd.reach(host="board").at(f"[::1]:{sshd.port}")
+    with SshTransport(reach) as transport, pytest.raises(FileNotFoundError, match=rf"@\[::1\]:{sshd.port}"):
+        transport.get(transport.path("absent"))
+
+
+def test_agent_that_is_gone_does_not_matter(sshd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/no/such/agent")
+    with SshTransport(sshd.reach()):
+        pass
