@@ -60,8 +60,7 @@ def library_versions() -> dict[str, str]:
 def _device(profile: HardwareProfile, machine: Machine) -> str:
     """The target in words: what runs the network there, and how it is reached where that is not by standing on it."""
     threads = profile.engine.threads
-    emulated = " emulated" if profile.reach.transport == "emulated" else ""
-    device = f"{machine.cpu}{emulated}, {threads} thread{'s' if threads > 1 else ''}"
+    device = f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}"
     if profile.engine.runs_on_gpu:
         device = machine.accelerator or machine.cpu
     return f"{device}, over SSH" if profile.reach.transport == "ssh" else device

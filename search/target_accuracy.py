@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE = 1e-3
 """Of the scores' standard deviation: a metric that shifts by less needs a million samples to show it."""
+_ROUNDING = 1e-6
+"""What single precision loses of a score of one, and of larger ones in proportion."""
 
 TARGET_NAMES = ("target_metric", "target_metric_drop", "target_metric_drop_low", "target_metric_drop_high")
 
@@ -48,7 +50,7 @@ def compare_on_target(fp32: Accuracy, candidate: Accuracy, on_host: Accuracy) ->
     from workloads import paired_drop
 
     drop, between = paired_drop(fp32, candidate), paired_drop(on_host, candidate)
-    negligible = abs(between.value) <= _NEGLIGIBLE * float(fp32.scores.std())
+    negligible = max(_NEGLIGIBLE * float(fp32.scores.std()), _ROUNDING * max(1.0, abs(on_host.value)))
     return TargetAccuracy(
         target_metric=candidate.value,
         target_metric_drop=drop.value,
@@ -56,5 +58,5 @@ def compare_on_target(fp32: Accuracy, candidate: Accuracy, on_host: Accuracy) ->
         target_metric_drop_high=drop.high,
         target_samples=candidate.count,
         host_metric=on_host.value,
-        target_differs=not negligible and not between.low <= 0.0 <= between.high,
+        target_differs=abs(between.value) > negligible and not between.low <= 0.0 <= between.high,
     )

@@ -16,6 +16,8 @@ def said_of_target(point: TrialPoint) -> str:
     if point.target_samples is None:
         return ""
     there, here = metric_text(point.target_metric), metric_text(point.host_metric)
+    if there == here and point.target_differs:  # a metric of another scale
+        there, here = f"{point.target_metric:.4g}", f"{point.host_metric:.4g}"
     if point.target_differs:
         return f"on the target {there}, here {here}: differs beyond the interval"
     return f"on the target {there}, here {here}"
