@@ -44,6 +44,7 @@ class TensorRtEngine:
         self._log: Any = None
         self._gpu: Gpu | None = None
         self._network: ParsedNetwork | None = None
+        self._runtime: Any = None
         self._engine: Any = None
         self._bound: BoundContext | None = None
         self._model = b""
@@ -101,12 +102,7 @@ class TensorRtEngine:
                 check_names(list(self._network.inputs), inputs)
             self._serialized = self._build({name: tuple(array.shape) for name, array in inputs.items()})
             self._network = None
-            runtime = create(
-                functools.partial(self._trt.Runtime, self._log), "start", self._log, kind="runtime_refused"
-            )
-            what = f"load its engine on {self.accelerator(self._settings['device'])}"
-            make = functools.partial(runtime.deserialize_cuda_engine, self._serialized)
-            self._engine = create(make, what, self._log, kind="runtime_refused")
+            self._engine = self._deserialize()
         bound = self._bind(inputs)
         if self._bound is not None:
             self._bound.free()
@@ -208,9 +204,10 @@ class TensorRtEngine:
 
     def _deserialize(self) -> Any:
         log, kind = self._log, "runtime_refused"
-        runtime = create(functools.partial(self._trt.Runtime, log), "start", log, kind=kind)
+        self._runtime = create(functools.partial(self._trt.Runtime, log), "start", log, kind=kind)
         what = f"load its engine on {self.accelerator(self._settings['device'])}"
-        return create(functools.partial(runtime.deserialize_cuda_engine, self._serialized), what, log, kind=kind)
+        make = functools.partial(self._runtime.deserialize_cuda_engine, self._serialized)
+        return create(make, what, log, kind=kind)
 
     def _bind(self, inputs: Mapping[str, np.ndarray]) -> BoundContext:
         context = self._make_context()
@@ -233,11 +230,12 @@ class TensorRtEngine:
         return f"kernel timings in {path}" if path else "none was asked for"
 
     def _forget(self) -> None:
-        # Contexts go before their engine, and all before the stream, which is closed next.
+        # Contexts go before their engine, engines before their runtime, and all before the stream, closed next.
         if self._bound is not None:
             self._bound.free()
         self._bound = None
         self._engine = None
+        self._runtime = None
         self._network = self._log = self._trt = self._gpu = None
         self._model = self._serialized = b""
 

@@ -21,6 +21,7 @@ class FakeCuda:
         self.fails: dict[str, int] = {}
         self.elapsed_ms: list[float] = []
         self.devices = 1
+        self.capability = (8, 9)
         self.event_flags: list[int] = []
         self._memory: dict[int, Any] = {}
         self._handles = 0x1000
@@ -61,7 +62,7 @@ class FakeCuda:
         name.value = b"NVIDIA Fake"
 
     def _attribute(self, value: Any, attribute: Any, device: Any) -> None:
-        value._obj.value = {75: 8, 76: 9}[attribute.value]
+        value._obj.value = dict(zip((75, 76), self.capability, strict=True))[attribute.value]
 
     def _version(self, version: Any) -> None:
         version._obj.value = 13010

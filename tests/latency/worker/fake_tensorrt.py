@@ -201,3 +201,38 @@ class _Context:
             for name, ms in (("double", 0.25), ("double", 0.5), ("only a name", 0.125)):
                 self.profiler.report_layer_time(name, ms)
         return bool(self._trt.answer("execute_async_v3", True))
+
+
+class FakeTensorRtRtx(FakeTensorRt):
+    """The same with what TensorRT-RTX has more: a configuration and a cache of the run.
+
+    Attributes:
+        configs: the runtime configurations that were made.
+        deserialized: what runtime caches were started from.
+    """
+
+    __name__ = "tensorrt_rtx"
+    __version__ = "1.7.1"
+    DynamicShapesKernelSpecializationStrategy = enum.Enum("Strategy", ["LAZY", "EAGER"])
+    ComputeCapability = enum.Enum("ComputeCapability", ["NONE", "CURRENT", "SM86", "SM89"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.configs: list[Any] = []
+        self.deserialized: list[bytes] = []
+
+    def _deserialize(self, data: bytes) -> Any:
+        engine = super()._deserialize(data)
+        if engine is not None:
+            engine.create_runtime_config = self._configure
+            engine.create_execution_context = lambda config: self.answer("create_execution_context", _Context(self))
+        return engine
+
+    def _configure(self) -> Any:
+        config = SimpleNamespace(create_runtime_cache=self._make_cache)
+        config.set_runtime_cache = lambda cache: self.answer("set_runtime_cache", True)
+        self.configs.append(config)
+        return self.answer("create_runtime_config", config)
+
+    def _make_cache(self) -> Any:
+        return SimpleNamespace(deserialize=self.deserialized.append, serialize=lambda: b"compiled kernels")
