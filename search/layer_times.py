@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compress.network import Network
     from hwprofiles import HardwareProfile
+    from latency import Samples, Target
     from latency.transports import Transport
     from workloads import Feeds
 
 _SLOT = "model"
+_CROWDED = 1.05  # wall time over processor time
 _WARM_UP_S = 0.3
 _WHOLE_S = 0.5  # how long whole inferences are timed, before the profiler looks and after
 # What ONNX Runtime appends to a name while it fuses and lays out, and what its profiler appends.
@@ -54,6 +56,7 @@ class LayerTimes:
     Attributes:
         rows: The layers.
         whole_ms: Median of a whole inference without the profiler, in the same process.
+        crowded: Whether other work had the processor meanwhile; a whole inference then is its processor time.
         repeats: Inferences that the profiler watched.
         runtime: The target's runtime and version.
         unmatched: Layers of the network that no row could be put down to.
@@ -61,6 +64,7 @@ class LayerTimes:
 
     rows: tuple[LayerTime, ...]
     whole_ms: float
+    crowded: bool
     repeats: int
     runtime: str
     unmatched: tuple[str, ...]
@@ -76,7 +80,8 @@ class LayerTimes:
 
 
 def time_layers(
-    network: Network,
+    model: bytes,
+    named_by: Network,
     feeds: Feeds,
     profile: HardwareProfile,
     *,
@@ -84,14 +89,15 @@ def time_layers(
     session_entries: Mapping[str, str],
     transport: Transport | None = None,
 ) -> LayerTimes:
-    """Times each layer of `network` on the profile's target.
+    """Times each layer of a model on the profile's target.
 
     Args:
-        network: The network.
+        model: ONNX bytes.
+        named_by: The network that gives layers their names: the model's own, or the FP32 one that it was made from.
         feeds: What one inference reads, at the profile's batch size.
         profile: The target.
         repeats: How many inferences the profiler watches.
-        session_entries: Session configuration that the network needs.
+        session_entries: Session configuration that the model needs.
         transport: How the worker is started; None for what the profile names.
 
     Raises:
@@ -102,23 +108,21 @@ def time_layers(
     if profile.reach.transport == "emulated":
         raise MeasurementError(f"'{profile.name}' is emulated: its time says nothing, whichever layer it is spent in")
     with Target(profile, transport=transport) as target:
-        target.load(network.onnx_bytes, feeds, session_entries)
+        target.load(model, feeds, session_entries)
         target.request("warm_up", slots=[_SLOT], budget_s=_WARM_UP_S)
-        before = _whole_ns(target)
+        before = _whole(target)
         rows = target.layers(repeats)
-        whole_ns = [*before, *_whole_ns(target)]
+        whole = before.joined(_whole(target))
         runtime = target.runtime
-    return collect(network, rows, whole_ns=whole_ns, repeats=repeats, runtime=runtime)
+    return collect(named_by, rows, whole=whole, threads=profile.engine.threads, repeats=repeats, runtime=runtime)
 
 
 def collect(
-    network: Network, rows: Sequence[Mapping[str, Any]], *, whole_ns: Sequence[float], repeats: int, runtime: str
+    named_by: Network, rows: Sequence[Mapping[str, Any]], *, whole: Samples, threads: int, repeats: int, runtime: str
 ) -> LayerTimes:
     """The rows that an engine gave, as values: named, and with their shares."""
-    import numpy as np
-
     total_ns = sum(float(row["median_ns"]) for row in rows) or 1.0
-    known = _layers_by_mark(network)
+    known = _layers_by_mark(named_by)
     found = tuple(
         LayerTime(
             order=order,
@@ -133,20 +137,40 @@ def collect(
         for order, row in enumerate(rows)
     )
     matched = {layer for row in found for layer in row.layers}
+    whole_ms, crowded = _level(whole, threads)
     return LayerTimes(
         rows=found,
-        whole_ms=float(np.median(whole_ns)) / 1e6,
+        whole_ms=whole_ms,
+        crowded=crowded,
         repeats=repeats,
         runtime=runtime,
-        unmatched=tuple(layer.name for layer in network.layers if layer.name not in matched),
+        unmatched=tuple(layer.name for layer in named_by.layers if layer.name not in matched),
     )
 
 
-def _whole_ns(target: Any) -> list[float]:
+def _whole(target: Target) -> Samples:
+    from latency import Samples
+
     answer = target.request(
         "time_interleaved", slots=[_SLOT, _SLOT], budget_s=_WHOLE_S, min_rounds=1, limit_s=4 * _WHOLE_S
     )
-    return [row[0] for rows in answer["samples"] for row in rows]
+    return Samples.from_worker([row for rows in answer["samples"] for row in rows])
+
+
+def _level(whole: Samples, threads: int) -> tuple[float, bool]:
+    """A whole inference, and whether others had the processor.
+
+    An operator is over before anybody interrupts it, a whole inference on a crowded machine is not: wall time of the
+    one and of the other do not compare there, processor time does.
+    """
+    import numpy as np
+
+    wall_ms = float(np.median(whole.wall_ms))
+    if whole.cpu_ms is None or threads > 1:
+        return wall_ms, False
+    cpu_ms = float(np.median(whole.cpu_ms))
+    crowded = wall_ms > _CROWDED * cpu_ms
+    return (cpu_ms if crowded else wall_ms), crowded
 
 
 def _layers_by_mark(network: Network) -> dict[str, str]:
@@ -154,10 +178,13 @@ def _layers_by_mark(network: Network) -> dict[str, str]:
     from compress.formats.kernels import marks_of
 
     nodes = {node.name: node for node in network.model.graph}
+    names = {layer.node_name: layer.name for layer in network.layers}
+    # What is compressed already is no layer any more, and is called what its operator is called.
+    names |= {skipped.name: skipped.name for skipped in network.skipped if skipped.name in nodes}
     known: dict[str, str] = {}
-    for layer in network.layers:
-        for mark in (layer.node_name, *marks_of(nodes[layer.node_name])):
-            known.setdefault(mark, layer.name)
+    for node_name, name in names.items():
+        for mark in (node_name, *marks_of(nodes[node_name])):
+            known.setdefault(mark, name)
     return known
 
 

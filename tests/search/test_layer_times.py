@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.formats.scheme import SCHEMES
 from compress.network import Network, load_network
+from compress.policy import INT8, Policy
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
-from hwprofiles import HardwareProfile
+from compress.statistics.calibration import calibrate
+from compress.stitch import Compressor
+from hwprofiles import EmulatedReach, HardwareProfile
+from latency import MeasurementError, Samples
 from search.layer_times import LayerTimes, collect, time_layers
 
+WHOLE = Samples(wall_ms=(0.004, 0.005, 0.009), cpu_ms=(0.004, 0.005, 0.005), switches=(0, 0, 1))
 FEEDS = {"x": np.ones((1, 3, 8, 8), np.float32)}
 
 
@@ -46,7 +52,7 @@ def row(name: str, median_ns: float = 1000.0, **changes: Any) -> dict[str, Any]:
 
 
 def collected(network: Network, *rows: dict[str, Any]) -> LayerTimes:
-    return collect(network, rows, whole_ns=[4000, 5000, 9000], repeats=3, runtime="onnxruntime 1.32.0")
+    return collect(network, rows, whole=WHOLE, threads=1, repeats=3, runtime="onnxruntime 1.32.0")
 
 
 def test_shares_sum_and_order(network: Network) -> None:
@@ -79,8 +85,39 @@ def test_a_fused_row_carries_out_several_layers(network: Network) -> None:
     assert collected(network, row("c1 + r1 || c2")).rows[0].layers == ("conv1", "conv2")
 
 
+def test_where_others_had_the_processor_a_whole_inference_is_its_processor_time(network: Network) -> None:
+    crowded = Samples(wall_ms=(0.010, 0.012, 0.030), cpu_ms=(0.005, 0.006, 0.006), switches=(1, 1, 1))
+    for threads, expected in ((1, (0.006, True)), (2, (0.012, False))):
+        times = collect(network, [row("c1")], whole=crowded, threads=threads, repeats=3, runtime="onnxruntime 1.32.0")
+        assert (times.whole_ms, times.crowded) == expected
+
+
+def test_a_compressed_network_is_named_after_its_operators_or_after_where_it_comes_from(
+    network: Network, profile: HardwareProfile
+) -> None:
+    names = [layer.name for layer in network.layers]
+    calibration = calibrate(network, [FEEDS])
+    compressor = Compressor(network, calibration, SCHEMES["u8s8"], formats=("fp32", "int8"))
+    candidate = compressor.build(Policy.uniform(names, INT8))
+    alone = load_network(candidate.onnx_bytes, FEEDS)
+    for named_by, expected in ((network, {"conv1", "conv2", "head"}), (alone, {"c1", "c2", "fc"})):
+        times = time_layers(
+            candidate.onnx_bytes, named_by, FEEDS, profile, repeats=3, session_entries=FAITHFUL_SESSION_ENTRIES
+        )
+        assert {layer for one in times.rows for layer in one.layers} == expected
+        assert {one.kernel for one in times.rows if one.layers} <= {"QLinearConv", "QGemm"}
+
+
+def test_nothing_is_timed_where_time_says_nothing(network: Network, profile: HardwareProfile) -> None:
+    emulated = profile.model_copy(update={"reach": EmulatedReach()})
+    with pytest.raises(MeasurementError, match="is emulated"):
+        time_layers(network.onnx_bytes, network, FEEDS, emulated, repeats=3, session_entries={})
+
+
 def test_rows_of_a_real_worker_name_every_layer(network: Network, profile: HardwareProfile) -> None:
-    times = time_layers(network, FEEDS, profile, repeats=3, session_entries=FAITHFUL_SESSION_ENTRIES)
+    times = time_layers(
+        network.onnx_bytes, network, FEEDS, profile, repeats=3, session_entries=FAITHFUL_SESSION_ENTRIES
+    )
     assert times.unmatched == ()
     assert {layer for one in times.rows for layer in one.layers} == {"conv1", "conv2", "head"}
     assert sum(one.share for one in times.rows) == pytest.approx(1.0)

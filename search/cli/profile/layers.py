@@ -12,9 +12,11 @@ from search.cli.inputs import HostOption, ModelArgument, TargetOption
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from compress.network import Network
     from search.layer_times import LayerTime, LayerTimes
 
 _BAR_WIDTH = 12
+_COMPRESSED = frozenset(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits"))
 _MUCH = 0.1  # what the profiler may cost before the milliseconds say little
 
 
@@ -27,6 +29,10 @@ def layers(
     sort: Annotated[
         Literal["order", "time"], typer.Option(help="In the order of execution, or the slowest first.")
     ] = "order",
+    names_from: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Of a compressed MODEL: the FP32 network that its layers are called after."),
+    ] = None,
     csv_path: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to a CSV file.")
     ] = None,
@@ -34,7 +40,8 @@ def layers(
     """Time every layer of a network on a target, with the kernel that really runs it.
 
     A layer that runs in another kernel than you expected, or an operator between layers that costs more than they do,
-    is where a compressed network loses its speed. Layers are called what policies and `paretune layers` call them.
+    is where a compressed network loses its speed. Layers are called what policies and `paretune layers` call them; a
+    compressed file has lost these names, and --names-from brings them back.
 
     For example:
 
@@ -42,7 +49,7 @@ def layers(
 
         paretune profile layers model.onnx --target raspberry-pi-5 --host pi@192.168.1.20 --sort time
 
-        paretune profile layers candidate.onnx --target nvidia-l4 --csv layers.csv
+        paretune profile layers candidates/3f9a01c2/model.onnx --names-from mnist-resnet --csv layers.csv
     """
     from rich.console import Console
 
@@ -53,7 +60,15 @@ def layers(
     require_folder(csv_path, "--csv")
     profile = read_target(target, host)
     network, feeds = read_network(model, profile.engine.batch_size)
-    times = time_layers(network, feeds, profile, repeats=repeats, session_entries=FAITHFUL_SESSION_ENTRIES)
+    named_by = network if names_from is None else read_network(names_from, profile.engine.batch_size)[0]
+    times = time_layers(
+        _timed_bytes(model, network),
+        named_by,
+        feeds,
+        profile,
+        repeats=repeats,
+        session_entries=FAITHFUL_SESSION_ENTRIES,
+    )
     rows = times.by_time() if sort == "time" else times.rows
     if csv_path is not None:
         _write_csv(csv_path, rows)
@@ -64,6 +79,12 @@ def layers(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if csv_path is not None:
         console.print(str(csv_path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _timed_bytes(model: str, network: "Network") -> bytes:
+    """A compressed file is timed as it stands, byte for byte what is shipped; all else in its normal form."""
+    is_compressed = any(node.op_type in _COMPRESSED for node in network.model.graph)
+    return Path(model).read_bytes() if is_compressed and model.endswith(".onnx") else network.onnx_bytes
 
 
 def _table(rows: "Sequence[LayerTime]") -> "Table":
@@ -106,6 +127,8 @@ def _notes(times: "LayerTimes", target: str) -> list[str]:
         f"{latency_text(times.sum_ms)} ms together",
         f"a whole inference takes {latency_text(times.whole_ms)} ms without the profiler: {_difference(times)}",
     ]
+    if times.crowded:
+        notes.append("other work had the processor meanwhile: the whole inference is its own processor time")
     if times.unmatched:
         notes.append(
             f"could not be told apart in the runtime's rows: {', '.join(times.unmatched)}; "

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import search.layer_times
+from compress.formats.scheme import SCHEMES
+from compress.network import load_network
+from compress.policy import INT8, UNTOUCHED, Policy
+from compress.statistics.calibration import calibrate
+from compress.stitch import Compressor
 from search.cli.app import run_app
 
 Capture = pytest.CaptureFixture[str]
@@ -32,6 +40,35 @@ def test_layers_and_kernels_of_a_workload_and_of_its_file(capsys: Capture, workl
         assert shown.out.rstrip().endswith(str(rows_path))
 
 
+def test_a_compressed_file_is_timed_as_it_stands_and_named_after_its_origin(
+    capsys: Capture, workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, compressed = workload.parent / "net.onnx", tmp_path / "int8.onnx"
+    feeds = {"x": np.ones((1, 3, 8, 8), np.float32)}
+    network = load_network(original, feeds)
+    policy = Policy({layer.name: UNTOUCHED if layer.name == "head" else INT8 for layer in network.layers})
+    candidate = Compressor(network, calibrate(network, [feeds]), SCHEMES["u8s8"], formats=("fp32", "int8")).build(
+        policy
+    )
+    compressed.write_bytes(candidate.onnx_bytes)
+    timed: list[bytes] = []
+    real = search.layer_times.time_layers
+
+    def note(model: bytes, *others: Any, **options: Any) -> search.layer_times.LayerTimes:
+        timed.append(model)
+        return real(model, *others, **options)
+
+    monkeypatch.setattr(search.layer_times, "time_layers", note)
+    rows_path = tmp_path / "rows.csv"
+    arguments = ["--names-from", str(original), "--repeats", "3", "--csv", str(rows_path)]
+    assert run_app(["profile", "layers", str(compressed), *arguments]) == 0
+    assert timed == [candidate.onnx_bytes]
+    rows = csv.DictReader(rows_path.read_text(encoding="utf-8").splitlines())
+    kernels = {row["layers"]: row["kernel"] for row in rows if row["layers"]}
+    assert kernels == {"conv1": "QLinearConv", "conv2": "QLinearConv", "head": "Gemm"}
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -39,6 +76,8 @@ def test_layers_and_kernels_of_a_workload_and_of_its_file(capsys: Capture, workl
         (["mnist-resnt"], "did you mean 'mnist-resnet'"),
         (["mnist-resnet", "--target", "raspberry-pi-6"], "did you mean 'raspberry-pi-"),
         (["mnist-resnet", "--host", "pi@board"], "--host goes with 'ssh'"),
+        (["mnist-resnet", "--csv", "/no/such/folder/rows.csv"], "there is no folder '/no/such/folder'"),
+        (["mnist-resnet", "--names-from", "mnist-resnt"], "did you mean 'mnist-resnet'"),
         (["mnist-resnet", "--sort", "name"], "'name'"),
         (["mnist-resnet", "--repeats", "0"], "'--repeats'"),
     ],
