@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ class Counter:
         except OSError as error:
             msg = f"the emulator wrote no counts for process {pid} ({error.strerror}); its plugin did not run"
             raise WorkerError(msg) from error
-        return tuple(between_marks(text, pair) for pair in pairwise(answer["marks"]))
+        return between_marks(text, answer["marks"])
 
 
 def plan(instructions: int) -> tuple[int, int]:

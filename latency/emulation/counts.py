@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from latency.emulation.instruction_count import CLASSES, ClassCounts
@@ -17,30 +18,34 @@ def counts_name(pid: int) -> str:
     return f"counts-{pid}.jsonl"
 
 
-def between_marks(text: str, marks: Sequence[int]) -> ClassCounts:
-    """The instructions executed between two marks.
+def between_marks(text: str, marks: Sequence[int]) -> tuple[ClassCounts, ...]:
+    """The instructions executed between each mark and the next, of those that were set last.
 
     Args:
-        text: one JSON object per line, with ``mark`` and, by class, the instructions since the process began. A mark's
-            number may come again after many others; the latest counts.
-        marks: the numbers of the first and of the second mark.
+        text: one JSON object per line, with ``mark`` and, by class, the instructions since the process began.
+        marks: the numbers of the last marks, in order.
 
     Raises:
-        WorkerError: a mark is missing or a line is damaged: the plugin did not run, or the disk is full.
+        WorkerError: marks are missing or a line is damaged: the plugin did not run, or the disk is full.
     """
-    at: dict[int, dict[str, int]] = {}
-    for line in text.splitlines():
-        try:
-            values = json.loads(line)
-            at[int(values.pop("mark"))] = {name: int(values[name]) for name in CLASSES}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            msg = f"the emulator's plugin wrote {line[:80]!r}, which is no count ({error}); is the disk full?"
-            raise WorkerError(msg) from error
-    first, second = marks
-    missing = [mark for mark in (first, second) if mark not in at]
-    if missing:
+    lines = text.splitlines()[-len(marks) :]
+    found = [_parse(line) for line in lines]
+    numbers = [number for number, _ in found]
+    if numbers != list(marks):
         msg = (
-            f"the emulator's plugin counted nothing at mark {missing[0]} of {len(at)}; it did not see the worker's mark"
+            f"the emulator's plugin counted at the marks {numbers}, the worker had set {list(marks)}; is the disk full?"
         )
         raise WorkerError(msg)
-    return ClassCounts(**{name: at[second][name] - at[first][name] for name in CLASSES})
+    return tuple(
+        ClassCounts(**{name: after[name] - before[name] for name in CLASSES})
+        for (_, before), (_, after) in pairwise(found)
+    )
+
+
+def _parse(line: str) -> tuple[int, dict[str, int]]:
+    try:
+        values = json.loads(line)
+        return int(values["mark"]), {name: int(values[name]) for name in CLASSES}
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"the emulator's plugin wrote {line[:80]!r}, which is no count ({error}); is the disk full?"
+        raise WorkerError(msg) from error

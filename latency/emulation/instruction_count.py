@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 KIND = "instruction count"
 
 RESOLUTION = 0.002
-"""How far apart counts of one model can lie (relative), by what else was loaded before it; small models are the worst."""
+"""How far apart counts of one model can lie (relative), by what was loaded before it; small models are the worst."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

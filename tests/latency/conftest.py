@@ -14,6 +14,7 @@ import pytest
 
 from hwprofiles import Engine, Formats, HardwareProfile, Sparsity
 from latency.effort import Effort
+from latency.emulation.root import Root
 from latency.measurement import Measurement, MeasurementKey
 from latency.samples import ProcessSamples, Samples
 from latency.statistics import SpreadPrior
@@ -51,6 +52,32 @@ def asyncssh_server(ssh_servers: ModuleType, tmp_path_factory: pytest.TempPathFa
     """The server of asyncssh, in this process."""
     with ssh_servers.AsyncsshServer(tmp_path_factory.mktemp("asyncssh")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def emulators() -> ModuleType:
+    """The module of scripted emulators."""
+    return sibling("emulators")
+
+
+@pytest.fixture
+def programs(emulators: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of the PATH, with the shell's own programs in it."""
+    return Path(emulators.few_programs(tmp_path, monkeypatch))
+
+
+@pytest.fixture
+def fake_root(emulators: ModuleType, programs: Path, tmp_path: Path) -> Root:
+    """A complete root whose emulator is a script that runs this machine's Python."""
+    root: Root = emulators.scripted_root(programs, tmp_path)
+    return root
+
+
+@pytest.fixture
+def fake_arm(emulators: ModuleType, fake_root: Root) -> HardwareProfile:
+    """The shipped profile on the root with the script."""
+    profile: HardwareProfile = emulators.shipped_profile(fake_root)
+    return profile
 
 
 def onnx_bytes(width: int = 16, operator: str = "MatMul", seed: int = 0) -> bytes:

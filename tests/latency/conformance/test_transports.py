@@ -15,6 +15,7 @@ import pytest
 
 from latency.errors import OperationError, WorkerError
 from latency.transports import Connection, Transport
+from latency.transports.emulated import EmulatedTransport
 from latency.transports.local import LocalTransport
 from latency.transports.ssh import SshTransport
 
@@ -22,6 +23,7 @@ Maker = Callable[[pytest.FixtureRequest], Transport]
 TRANSPORTS: dict[str, Maker] = {
     "local": lambda _request: LocalTransport(),
     "asyncssh": lambda request: SshTransport(request.getfixturevalue("asyncssh_server").reach()),
+    "emulated": lambda request: EmulatedTransport(request.getfixturevalue("fake_arm").reach),
     "sshd": lambda request: SshTransport(request.getfixturevalue("sshd").reach()),
 }
 TIMEOUT_S = 60.0
