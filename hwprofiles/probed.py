@@ -83,7 +83,7 @@ class ProbedChoice(LayerShape):
     the weight-only ones. At most one of the rest is given: ``width`` is a number of channels that the layer was
     narrowed to; ``rank`` that of two factors in its place; ``sparsity`` a pattern of zeros. ``mixed`` says that only
     every second layer of the chain was in the format, the others in FP32. ``chain`` layers of this shape, one behind
-    the other, were timed together; 1 for a layer on its own, whose conversions count in full.
+    the other, were timed together.
     """
 
     batch_size: Count
@@ -208,9 +208,9 @@ class Probe(Part):
     def cannot_pay(self, layer: LayerShape, runs: RunsAs) -> frozenset[NumberFormat]:
         """The formats in which every layer like this one was slower than FP32, beyond its interval.
 
-        The layer itself decides where it was probed; else all that are like it have to agree. A convolution in static
-        8 bits gives its neighbours integers too, so being slower itself is not enough: the chain in which every second
-        layer stays in FP32 must be faster than the one in 8 bits, its conversions included.
+        The layer itself decides where it was probed; else all that are like it have to agree. A layer that gives its
+        neighbours integers or halves (all but MatMul in 8 bits) spares them conversions, so being slower itself is not
+        enough: the chain in which every second layer stays in FP32 must be the faster one, its conversions included.
         """
         verdicts: dict[NumberFormat, list[bool]] = {}
         for row in self.rows_like(layer, runs):
@@ -226,7 +226,8 @@ class Probe(Part):
         return tuple(row for row in alike if row.is_plain and row.verdict != "refused" and row.runs_as(runs))
 
     def _is_hopeless(self, row: ProbedLayer) -> bool:
-        if row.verdict != "cannot pay" or row.format != "int8" or row.operator != "Conv" or row.chain == 1:
+        spares_conversions = row.format == "fp16" or (row.format == "int8" and row.operator != "MatMul")
+        if row.verdict != "cannot pay" or not spares_conversions:
             return row.verdict == "cannot pay"
         wanted = row.choice.model_copy(update={"mixed": True})
         mixed = next((other for other in self.layers if other.mixed and other.choice == wanted), None)

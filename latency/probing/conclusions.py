@@ -10,6 +10,7 @@ from hwprofiles.vocabulary import DecidedScheme, NumberFormat, WeightOnlyCompute
 from latency.probing.sentences import sentences
 from latency.probing.sparsity import paying_patterns
 from latency.probing.widths import paying_multiple
+from latency.probing.wording import shape_key
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -86,16 +87,18 @@ def _cheapest(
     A way that runs nowhere is out; one that was never tried says nothing.
     """
     times: dict[str, dict[object, float]] = {}
+    fp32_ms: dict[object, float] = {}
     for row in rows:
         if row.ratio is not None and row.fp32_ms is not None and row.grade != "unreliable":
-            way = way_of(row) or ""
-            times.setdefault(way, {})[_layer_and_format(row)] = min(row.ratio, 1.0) * row.fp32_ms
+            layer = _layer_and_format(row)
+            fp32_ms[layer] = min(row.fp32_ms, fp32_ms.get(layer, row.fp32_ms))
+            times.setdefault(way_of(row) or "", {})[layer] = min(row.ratio, 1.0)
     if not times:
         return given
     common = set.intersection(*(set(by_layer) for by_layer in times.values()))
     if not common:
         return given
-    totals = {way: sum(times[way][layer] for layer in common) for way in ways if way in times}
+    totals = {way: sum(times[way][layer] * fp32_ms[layer] for layer in common) for way in ways if way in times}
     best = min(totals, key=lambda way: totals[way])
     tried = {way_of(row) for row in rows}
     if given in totals:
@@ -116,4 +119,4 @@ def _decide_offered(rows: Iterable[ProbedLayer], profile: HardwareProfile) -> tu
 
 
 def _layer_and_format(row: ProbedLayer) -> object:
-    return row.operator, row.weight_shape, row.groups, row.macs, row.format
+    return shape_key(row), row.format

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from latency.probing.wording import FORMAT_WORDS, layer_words, macs_words, times
+from latency.probing.wording import FORMAT_WORDS, layer_words, macs_words, shape_key, times
 
 if TYPE_CHECKING:
     from hwprofiles import ProbedLayer
@@ -29,13 +29,13 @@ def why_slower(rows: Sequence[ProbedLayer], scheme: str) -> Iterator[str]:
             continue
         reason = _reason(row, plain, scheme)
         if reason is None:
-            hopeless.setdefault(_layer(row), []).append(row)
+            hopeless.setdefault(shape_key(row), []).append(row)
         else:
             told.setdefault(_shared(row, reason[0]), []).append((row, reason[1]))
     for found in told.values():
         yield _told(found)
     for layer in hopeless:
-        yield _nothing_pays([row for row in plain if _layer(row) == layer])
+        yield _nothing_pays([row for row in plain if shape_key(row) == layer])
 
 
 def _is_twin_scheme(scheme: str | None, decided: str) -> bool:
@@ -53,7 +53,8 @@ def _shared(row: ProbedLayer, kind_of_reason: str) -> tuple[object, ...]:
 
 
 def _told(found: Sequence[tuple[ProbedLayer, str]]) -> str:
-    row, reason = min(found, key=lambda each: each[0].speedup or 0.0)
+    # Of those that fare alike, one that says what to use instead.
+    row, reason = min(found, key=lambda each: ("; " not in each[1], each[0].speedup or 0.0))
     more = f" (and {len(found) - 1} like it)" if len(found) > 1 else ""
     how = f" in {row.scheme}" if row.scheme else f" computed in {row.weight_only_compute}"
     how = "" if row.scheme is None and row.weight_only_compute is None else how
@@ -75,7 +76,7 @@ def _nothing_pays(rows: Sequence[ProbedLayer]) -> str:
 
 def _reason(row: ProbedLayer, plain: Sequence[ProbedLayer], scheme: str) -> tuple[str, str] | None:
     """A word for the kind of reason, and the reason: the first that the rows bear out; None where nothing is better."""
-    same = [other for other in plain if _layer(other) == _layer(row) and other.verdict == "pays"]
+    same = [other for other in plain if shape_key(other) == shape_key(row) and other.verdict == "pays"]
     better = _better(row, same, plain, scheme)
     if row.instead is not None:
         return "instead", f"{row.instead}, conversions added{f'; {better[1]}' if better else ''}"
@@ -92,7 +93,7 @@ def _better(
         ("compute", _other_compute(row, same)),
         ("static", _static_instead(row, same)),
         ("batch", _smaller_batch(row, plain)),
-        ("larger", _larger_layer(row, plain)),
+        ("larger", _largershape_key(row, plain)),
     )
     for kind, words in tries:
         if words:
@@ -136,7 +137,7 @@ def _smaller_batch(row: ProbedLayer, plain: Sequence[ProbedLayer]) -> str:
     return ""
 
 
-def _larger_layer(row: ProbedLayer, plain: Sequence[ProbedLayer]) -> str:
+def _largershape_key(row: ProbedLayer, plain: Sequence[ProbedLayer]) -> str:
     larger = [
         other
         for other in plain
@@ -152,7 +153,3 @@ def _larger_layer(row: ProbedLayer, plain: Sequence[ProbedLayer]) -> str:
         f"it has only {macs_words(row.macs)}; {layer_words(nearest)} with {macs_words(nearest.macs)} "
         f"is {times(nearest.speedup)}"
     )
-
-
-def _layer(row: ProbedLayer) -> tuple[object, ...]:
-    return row.operator, row.weight_shape, row.groups, row.macs, row.batch_size

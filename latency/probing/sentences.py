@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from hwprofiles.vocabulary import DecidedScheme, NumberFormat, WeightOnlyCompute
 from latency.probing.reasons import why_slower
 from latency.probing.sparsity import sparse_and_dense
 from latency.probing.widths import fastest_series
-from latency.probing.wording import FORMAT_WORDS, geometric_mean, layer_words, listed, times
+from latency.probing.wording import FORMAT_WORDS, geometric_mean, layer_words, listed, shape_key, times
 
 if TYPE_CHECKING:
     from hwprofiles import HardwareProfile, ProbedLayer
@@ -75,8 +75,7 @@ def _of_scheme(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: Ha
     static = [
         row for row in rows if row.is_plain and row.format == "int8" and row.batch_size == before.engine.batch_size
     ]
-    means = {name: geometric_mean([row for row in static if row.scheme == name]) for name in get_args(DecidedScheme)}
-    known = {name: mean for name, mean in means.items() if mean is not None}
+    known = _means_by(static, lambda row: row.scheme, get_args(DecidedScheme))
     if len(known) < 2:
         return
     yield f"int8 by scheme: {', '.join(f'{name} {times(mean)}' for name, mean in known.items())}"
@@ -85,15 +84,25 @@ def _of_scheme(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: Ha
         yield f"int8_scheme is now {now}, was {was}"
 
 
+def _means_by(
+    rows: Sequence[ProbedLayer], way_of: Callable[[ProbedLayer], str | None], ways: Sequence[str]
+) -> dict[str, float]:
+    """The mean speedup by way, over the layers that every way ran that ran any."""
+    reliable = [row for row in rows if row.ratio is not None and row.grade != "unreliable"]
+    layers = {way: {shape_key(row) for row in reliable if way_of(row) == way} for way in ways}
+    ran = [found for found in layers.values() if found]
+    common = set.intersection(*ran) if ran else set()
+    means = {way: geometric_mean(r for r in reliable if way_of(r) == way and shape_key(r) in common) for way in ways}
+    return {way: mean for way, mean in means.items() if mean is not None}
+
+
 def _of_compute(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: HardwareProfile) -> Iterator[str]:
     here = [row for row in rows if row.is_plain and row.batch_size == before.engine.batch_size]
     for name in ("int8-weights", "int4-weights"):
-        means = {
-            compute: geometric_mean([row for row in here if (row.format, row.weight_only_compute) == (name, compute)])
-            for compute in get_args(WeightOnlyCompute)
-        }
-        parts = [f"{compute} {times(mean)}" for compute, mean in means.items() if mean is not None]
-        if len(parts) > 1:
+        of_format = [row for row in here if row.format == name]
+        means = _means_by(of_format, lambda row: row.weight_only_compute, get_args(WeightOnlyCompute))
+        if len(means) > 1:
+            parts = [f"{compute} {times(mean)}" for compute, mean in means.items()]
             yield f"{FORMAT_WORDS[name]} layers by weight_only_compute: {', '.join(parts)}"
     was, now = before.formats.weight_only_compute, decided.formats.weight_only_compute
     if was != now:

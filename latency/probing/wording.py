@@ -33,6 +33,11 @@ def geometric_mean(rows: Iterable[ProbedLayer]) -> float | None:
     return math.exp(sum(logs) / len(logs)) if logs else None
 
 
+def shape_key(row: ProbedLayer) -> tuple[object, ...]:
+    """What two rows of the same layer at the same batch size have in common."""
+    return row.operator, row.weight_shape, row.groups, row.macs, row.batch_size
+
+
 def layer_words(layer: LayerShape) -> str:
     """`Conv 3×3 64→128`: the layer without its work."""
     if layer.operator == "Conv":

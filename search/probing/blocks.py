@@ -4,8 +4,8 @@ Where quantizers sit decides what a layer costs (compress.formats.placement): a 
 reads and writes integers, and one on its own pays for both conversions. So four layers of a shape stand in a row,
 with what networks have between them: a Relu behind a convolution or a Gemm; a bias and no more behind a MatMul, whose
 neighbours in a transformer (LayerNorm, Gelu, Softmax) are in float. Where inputs and outputs differ, every second layer
-is the mirror image, with as many weights and multiply-adds. A layer whose sides differ by more than a factor of eight
-is the first or last of its network; it is timed alone, since it does convert from or to floats in life.
+is the mirror image, with as many weights and multiply-adds; the chain begins and ends on the narrow side, as networks
+do.
 
 Strides are left out: a layer is timed at its output's size with stride 1, which is as many multiply-adds.
 """
@@ -26,7 +26,6 @@ _CHAIN = 4
 # compress and to send.
 _HEAVY_MACS = 200_000_000
 _HEAVY_WEIGHTS = 500_000
-_MOST_UNEQUAL = 8
 _OPSET = 17
 _IR_VERSION = 9
 
@@ -37,7 +36,7 @@ class Block:
 
     Attributes:
         layer: The shape.
-        width: Channels between a layer and its mirror image; None for the shape's own.
+        width: Channels on the wide side, between a layer and its mirror image; None for the shape's own.
         rank: Of two factors in each layer's place; None for whole layers.
         sparsity: With `2:4` two of every four weights along the inputs are zero.
     """
@@ -59,9 +58,6 @@ class Block:
 
 def chain_length(shape: LayerShape) -> int:
     """How many layers of this shape are timed together."""
-    inputs, outputs = sides(shape)
-    if max(inputs, outputs) > _MOST_UNEQUAL * min(inputs, outputs):
-        return 1
     return 2 if shape.macs > _HEAVY_MACS or shape.weight_count > _HEAVY_WEIGHTS else _CHAIN
 
 
@@ -73,8 +69,8 @@ def sides(shape: LayerShape) -> tuple[int, int]:
 
 
 def _input_sizes(layer: SizedLayer) -> tuple[int, ...]:
-    inputs, _ = sides(layer.shape)
-    return (inputs, *layer.positions) if layer.shape.operator == "Conv" else (*layer.positions, inputs)
+    narrow = min(sides(layer.shape))
+    return (narrow, *layer.positions) if layer.shape.operator == "Conv" else (*layer.positions, narrow)
 
 
 class _Writer:
@@ -88,20 +84,18 @@ class _Writer:
         self._weights: list[onnx.TensorProto] = []
 
     def write(self) -> bytes:
-        inputs, outputs = sides(self._shape)
-        middle = outputs if self._block.width is None else self._block.width
+        narrow, wide = sorted(sides(self._shape))
+        wide = wide if self._block.width is None else self._block.width
         value, length = "x", chain_length(self._shape)
         for index in range(length):
-            ends = (inputs, middle) if index % 2 == 0 else (middle, inputs)
+            ends = (narrow, wide) if index % 2 == 0 else (wide, narrow)
             value = self._layer(index, value, *ends, last=index == length - 1)
-        final = middle if length % 2 else inputs
         sizes = _input_sizes(self._block.layer)
-        last_sizes = (final, *sizes[1:]) if self._shape.operator == "Conv" else (*sizes[:-1], final)
         graph = helper.make_graph(
             self._nodes,
             "block",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *sizes])],
-            [helper.make_tensor_value_info(value, TensorProto.FLOAT, ["batch", *last_sizes])],
+            [helper.make_tensor_value_info(value, TensorProto.FLOAT, ["batch", *sizes])],
             self._weights,
         )
         opsets = [helper.make_opsetid("", _OPSET)]

@@ -74,8 +74,10 @@ def _formats(layer: SizedLayer, profile: HardwareProfile, batch_size: int) -> Pr
         made += [{"format": "int8-dynamic", "scheme": scheme}]
         made += [{"format": "int4-weights", "weight_only_compute": compute, **block} for compute in computes]
         made += [{"format": "int8-weights", "weight_only_compute": compute, **block} for compute in computes]
-    elif chain_length(layer.shape) > 1:
+    if layer.shape.operator != "MatMul":
         made += [{"format": "int8", "scheme": scheme, "mixed": True}]
+    if "fp16" in profile.formats.offered:
+        made += [{"format": "fp16", "mixed": True}]
     made += [{"format": "fp16"}, *({"format": "int8", "scheme": name} for name in others)]
     return _group(layer, profile, batch_size, made)
 
@@ -90,8 +92,9 @@ def _narrowing(layer: SizedLayer, profile: HardwareProfile) -> ProbeGroup:
 def _widths(layer: SizedLayer) -> tuple[int, ...]:
     """Widths whose distances from every multiple of 4, 8, 16 and 32 differ, the full one first."""
     shape = layer.shape
-    full = sides(shape)[1] // _WIDTHS_BELOW * _WIDTHS_BELOW
-    if shape.grouping != "dense" or chain_length(shape) < 2 or not full:
+    inputs, outputs = sides(shape)
+    full = outputs // _WIDTHS_BELOW * _WIDTHS_BELOW
+    if shape.grouping != "dense" or inputs > outputs or not full:
         return ()
     return tuple(range(full, max(0, full - _WIDTHS_BELOW - 1), -_WIDTH_STEP))
 

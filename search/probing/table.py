@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hwprofiles import HardwareProfile, ProbedLayer
 from hwprofiles.vocabulary import DecidedScheme, NumberFormat
-from latency.probing.wording import layer_words, times
+from latency.probing.wording import layer_words, shape_key, times
 
 _STYLES = {"pays": "green", "cannot pay": "red", "undecided": "dim", "refused": "dim"}
 _COLUMNS: tuple[NumberFormat, ...] = ("int8", "int8-dynamic", "int8-weights", "int4-weights", "fp16")
@@ -39,7 +39,7 @@ def _formats(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> Table | N
     titles = [f"int8\n{formats.int8_scheme}" if name == "int8" else name.replace("-", "\n") for name in columns]
     table = _table(["layer", "batch", "FP32 ms", *titles])
     for layer in _layers(plain):
-        found = {row.format: row for row in plain if _layer(row) == layer}
+        found = {row.format: row for row in plain if shape_key(row) == layer}
         first = next(iter(found.values()))
         cells = [_cell(found.get(name)) for name in columns]
         table.add_row(layer_words(first), str(first.batch_size), _milliseconds(found.values()), *cells)
@@ -56,7 +56,7 @@ def _schemes(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> list[Tabl
         return []
     table = _table(["int8 by scheme", *columns])
     for layer in _layers(static):
-        found = {row.scheme: row for row in static if _layer(row) == layer}
+        found = {row.scheme: row for row in static if shape_key(row) == layer}
         table.add_row(layer_words(next(iter(found.values()))), *(_cell(found.get(name)) for name in columns))
     return [table]
 
@@ -69,21 +69,18 @@ def _table(titles: Sequence[str]) -> Table:
     return table
 
 
-def _layer(row: ProbedLayer) -> tuple[object, ...]:
-    return row.operator, row.weight_shape, row.groups, row.macs, row.batch_size
-
-
 def _layers(rows: Sequence[ProbedLayer]) -> list[tuple[object, ...]]:
-    return list(dict.fromkeys(_layer(row) for row in rows))
+    return list(dict.fromkeys(shape_key(row) for row in rows))
 
 
 def _cell(row: ProbedLayer | None) -> Text:
-    """`×2.31`; `~` in front where the interval spans 1, `!` behind where other kernels ran, `no` where none did."""
+    """`×2.31`; `~` where the interval spans 1, `?` for unreliable, `!` where other kernels ran, `no` where none did."""
     if row is None:
         return Text("")
     if row.verdict == "refused":
         return Text("no", style="dim")
     doubt = "~" if row.verdict == "undecided" and row.instead is None else ""
+    doubt = "?" if row.grade == "unreliable" else doubt
     other = "!" if row.instead is not None else ""
     return Text(f"{doubt}{times(row.speedup)}{other}", style=_STYLES[row.verdict])
 
@@ -94,5 +91,6 @@ def _milliseconds(rows: Iterable[ProbedLayer]) -> str:
 
 
 LEGEND = (
-    "×: times as fast as FP32. ~: could be either way. !: the runtime ran other kernels than asked. no: does not run."
+    "×: times as fast as FP32. ~: could be either way. ?: unreliable. !: the runtime ran other kernels than asked. "
+    "no: does not run."
 )

@@ -91,8 +91,8 @@ def test_only_layers_of_about_the_same_work_and_weights_are_judged(changes: dict
 
 
 def test_kernels_and_grouping_have_to_agree() -> None:
-    depthwise = row(1.3, weight_shape=(64, 1, 3, 3), groups=64, chain=1)
-    profile = profile_with(depthwise)
+    depthwise = row(1.3, weight_shape=(64, 1, 3, 3), groups=64)
+    profile = profile_with(depthwise, row(1.1, weight_shape=(64, 1, 3, 3), groups=64, mixed=True))
     assert profile.cannot_pay(depthwise) == {"int8"}
     assert profile.cannot_pay(shape(depthwise, groups=1)) == frozenset()
     assert profile.cannot_pay(shape(depthwise, weight_shape=(64, 1, 1, 9))) == frozenset()
@@ -127,16 +127,19 @@ def test_the_layer_itself_outweighs_those_like_it_and_those_must_agree() -> None
     assert profile.cannot_pay(shape(small, weight_shape=(350, 350), macs=350 * 350 * 196)) == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("mixed", "ruled_out"),
-    [(row(1.1, mixed=True), True), (row(1.19, mixed=True), False), (row(1.3, mixed=True), False), (None, False)],
-)
-def test_a_convolution_is_ruled_out_of_int8_only_where_fp32_wins_among_int8(
-    mixed: ProbedLayer | None, ruled_out: bool
+@pytest.mark.parametrize(("mixed_ratio", "ruled_out"), [(1.1, True), (1.19, False), (1.3, False), (None, False)])
+@pytest.mark.parametrize("what", [{}, {"format": "fp16", "scheme": None}, {"operator": "Gemm"}])
+def test_a_layer_that_spares_its_neighbours_conversions_is_ruled_out_only_where_fp32_wins_among_them(
+    what: dict[str, Any], mixed_ratio: float | None, ruled_out: bool
 ) -> None:
     """In FP32 it would pay for both conversions, so the chain that alternates must be the faster one."""
-    profile = profile_with(row(1.2), *(() if mixed is None else (mixed,)))
-    assert profile.cannot_pay(CONV) == ({"int8"} if ruled_out else frozenset())
+    slow = row(1.2, **what)
+    profile = profile_with(slow, *(() if mixed_ratio is None else (row(mixed_ratio, mixed=True, **what),)))
+    assert profile.cannot_pay(slow) == ({slow.format} if ruled_out else frozenset())
+
+
+def test_a_mixed_chain_that_is_unreliable_rules_nothing_out() -> None:
+    assert profile_with(row(1.2), row(1.0, mixed=True, grade="unreliable")).cannot_pay(CONV) == frozenset()
 
 
 def test_rows_of_narrowed_and_factorized_layers_rule_no_format_out() -> None:

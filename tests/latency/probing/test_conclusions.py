@@ -133,6 +133,14 @@ def test_weight_only_kernels_compute_as_is_faster(floats: float, ints: float, co
     assert ("weight_only_compute is now float, was int8" in notes(probed)) is (compute == "float")
 
 
+def test_a_wandering_clock_between_two_rows_decides_nothing() -> None:
+    rows = [
+        matmul(1.2, "int4-weights", weight_only_compute="float", fp32_ms=1.0),
+        matmul(1.2, "int4-weights", weight_only_compute="int8", fp32_ms=1.3),
+    ]
+    assert concluded(before("int4-weights"), *rows).formats.weight_only_compute == "int8"
+
+
 def widths(at: dict[int, float], **changes: Any) -> list[ProbedLayer]:
     return [row(ratio, width=width, half=0.005, **changes) for width, ratio in at.items()]
 

@@ -53,8 +53,8 @@ def test_float_kernels_in_place_of_integer_ones_are_the_reason() -> None:
     )
     told = [line for line in found if instead in line]
     assert told == [
-        "slower than FP32: int8 Conv 3×3 64→64 in s8s8 at batch 32: ×0.48 (and 1 like it); the runtime runs it in "
-        "FusedConv, conversions added"
+        "slower than FP32: int8 Conv 3×3 64→64 in s8s8 at batch 1: ×0.50 (and 1 like it); the runtime runs it in "
+        'FusedConv, conversions added; u8s8 is ×2.00: use int8_scheme = "u8s8"'
     ]
 
 
@@ -119,6 +119,14 @@ def test_ranks_and_widths_are_listed_in_order() -> None:
 def test_refusals_share_a_sentence_by_reason() -> None:
     rows = [matmul(None, name, weight_shape=(size, 64)) for name in ("int8", "int4-weights") for size in (64, 128)]
     assert "does not run: int8 (u8s8) MatMul and 4-bit-weight (int8) MatMul: no such kernel" in said(*rows)
+
+
+def test_schemes_are_compared_on_the_layers_that_all_of_them_ran() -> None:
+    other = {"weight_shape": (128, 128, 1, 1)}
+    found = said(
+        row(0.5), row(1.0, scheme="s8s8"), row(0.1, **other), row(0.2, scheme="s8s8", grade="unreliable", **other)
+    )
+    assert "int8 by scheme: u8s8 ×2.00, s8s8 ×1.00" in found
 
 
 def test_what_decided_nothing_and_what_was_not_measured_is_said() -> None:

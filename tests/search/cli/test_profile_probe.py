@@ -75,8 +75,9 @@ def test_time_bounds_a_probe_of_a_network_and_the_profile_says_so(call: Call, wo
 def test_a_search_leaves_out_what_the_probe_ruled_out_and_says_so(
     call: Call, workload: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow = row(1.25, weight_shape=(32, 32, 3, 3), macs=32 * 32 * 9 * 64, chain=1)
-    write_profile(profile_with(slow, offered=("fp32", "int8")), tmp_path / "my-board.toml")
+    conv2 = {"weight_shape": (32, 32, 3, 3), "macs": 32 * 32 * 9 * 64}
+    slow = row(1.25, **conv2), row(1.1, mixed=True, **conv2)
+    write_profile(profile_with(*slow, offered=("fp32", "int8")), tmp_path / "my-board.toml")
     said = "int8 left out of 1 layer: the probe of my-board measured ×0.80"
     for _session in ("first", "resumed"):
         done = call("search", workload, "--target", "my-board.toml", "--trials", 1, "--out", "run")

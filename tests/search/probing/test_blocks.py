@@ -46,7 +46,8 @@ def test_any_shape_makes_a_network_of_such_layers_that_runs(layer: SizedLayer, b
     weighted = [node for node in model.graph.node if node.op_type == layer.shape.operator]
     assert len(weighted) == chain_length(layer.shape)
     stored = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    assert stored[weighted[0].input[1]] == layer.shape.weight_shape
+    inputs, outputs = sides(layer.shape)
+    assert stored[weighted[int(inputs > outputs)].input[1]] == layer.shape.weight_shape, "the narrow side is outside"
     assert {math.prod(stored[node.input[1]]) for node in weighted} == {layer.shape.weight_count}
     (output,) = open_session(onnx_bytes).run(None, block.feeds(batch_size))
     assert output.shape[0] == batch_size
@@ -56,11 +57,11 @@ def test_any_shape_makes_a_network_of_such_layers_that_runs(layer: SizedLayer, b
 
 
 @pytest.mark.parametrize(
-    ("weight", "length"),
-    [((64, 64, 3, 3), 4), ((64, 32, 3, 3), 4), ((64, 8, 1, 1), 4), ((64, 7, 1, 1), 1), ((1024, 1024, 1, 1), 2)],
+    ("weight", "side", "length"),
+    [((64, 64, 3, 3), 7, 4), ((64, 3, 3, 3), 7, 4), ((1024, 1024, 1, 1), 7, 2), ((64, 64, 3, 3), 112, 2)],
 )
-def test_layers_stand_in_chains_unless_they_begin_or_end_a_network(weight: tuple[int, ...], length: int) -> None:
-    shape = LayerShape(operator="Conv", weight_shape=weight, macs=math.prod(weight) * 49)
+def test_what_is_heavy_stands_in_shorter_chains(weight: tuple[int, ...], side: int, length: int) -> None:
+    shape = LayerShape(operator="Conv", weight_shape=weight, macs=math.prod(weight) * side * side)
     assert chain_length(shape) == length
 
 

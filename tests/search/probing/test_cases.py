@@ -56,6 +56,15 @@ def test_every_format_scheme_and_compute_that_a_layer_can_have_is_tried() -> Non
             assert {each.scheme for each in found if each.format == "int8"} == {"u8s8", "u8s7", "s8s8", "symmetric"}
 
 
+def test_alternating_chains_are_tried_where_neighbours_share_conversions() -> None:
+    for layer in BUILT_IN:
+        found = [each for each in choices(planned(larger_batch=None)) if each.mixed and each.macs == layer.shape.macs]
+        found = [each for each in found if each.weight_shape == layer.shape.weight_shape]
+        assert {each.format for each in found} == ({"fp16"} if layer.shape.operator == "MatMul" else {"fp16", "int8"})
+    unoffered = choices(planned(profile_with(offered=("fp32", "int8")), larger_batch=None))
+    assert not any(each.mixed and each.format == "fp16" for each in unoffered), "a choice that nobody has"
+
+
 def test_the_profile_s_own_scheme_comes_first_and_is_that_of_widths_and_ranks() -> None:
     everything = choices(planned(profile_with(int8_scheme="symmetric")))
     assert everything[0].scheme == "symmetric"
