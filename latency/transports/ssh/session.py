@@ -18,7 +18,7 @@ from latency.worker.keep import CLAIM
 from latency.worker_archive import build_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hwprofiles import SshReach
     from latency.transports.ssh.event_loop import LoopThread
@@ -95,17 +95,7 @@ class SshSession:
             ConnectionError: the link is gone.
             WorkerError: the server starts no more processes for us.
         """
-        try:
-            channel, session = self._loop.run(execute(self._connection, words, self._reach.connect_timeout_s))
-        except asyncssh.ChannelOpenError as error:
-            msg = (
-                f"{where(self._reach)} starts no further process: {error.reason}; see MaxSessions in its sshd_config, "
-                "or use fewer workers"
-            )
-            raise (WorkerError if self.lost is None else ConnectionError)(msg) from error
-        except (asyncssh.Error, OSError) as error:
-            raise ConnectionError(f"no process was started on {where(self._reach)}: {error}") from error
-        return SshProcess(name, channel, session, self._loop, lambda: self._kill(lock))
+        return self._process(words, name, lambda: self._kill(lock))
 
     def drop(self) -> None:
         """Gives the login up at once: the link is broken."""
@@ -155,10 +145,22 @@ class SshSession:
         periods = (str(self._settings.grace_s), str(self._settings.silence_s))
         words = [*self._reach.python_command, archive, "keep", self._folder.path, claim, *periods]
         try:
+            return self._process(words, f"keeper on {where(self._reach)}", lambda: None)
+        except WorkerError as error:
+            raise TargetError(str(error)) from error
+
+    def _process(self, words: Sequence[str], name: str, kill: Callable[[], None]) -> SshProcess:
+        try:
             channel, session = self._loop.run(execute(self._connection, words, self._reach.connect_timeout_s))
         except (asyncssh.Error, OSError) as error:
+            if isinstance(error, asyncssh.ChannelOpenError) and self._client.lost is None:
+                msg = (
+                    f"{where(self._reach)} starts no further process: {error.reason}; see MaxSessions in its "
+                    "sshd_config, or use fewer workers"
+                )
+                raise WorkerError(msg) from error
             raise ConnectionError(f"no process was started on {where(self._reach)}: {error}") from error
-        return SshProcess(f"keeper on {where(self._reach)}", channel, session, self._loop, lambda: None)
+        return SshProcess(name, channel, session, self._loop, kill)
 
     def _answers(self, keeper: WorkerConnection) -> bool:
         """Whether the keeper stands; False if the one before it has removed the folder in the meantime.

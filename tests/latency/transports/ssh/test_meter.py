@@ -49,18 +49,18 @@ def test_target_predicts_over_ssh(there: HardwareProfile, baseline: bytes, feeds
 
 
 def test_link_lost_while_measuring_costs_at_most_this_candidate(
-    there: HardwareProfile,
-    server: Any,
+    profile: HardwareProfile,
+    sshd: Any,
     settings: LinkSettings,
     baseline: bytes,
     candidate: bytes,
     feeds: Feeds,
     quick: Effort,
 ) -> None:
-    slow = dataclasses.replace(quick, seconds_per_process=2.0, max_seconds=30.0)
-    transport = SshTransport(server.reach(), settings=settings)
-    with Meter(there, baseline, feeds, effort=quick, workers=3, transport=transport) as meter:
-        timer = threading.Timer(0.7, server.drop)
+    slow = dataclasses.replace(quick, seconds_per_process=0.5, max_seconds=30.0)
+    transport = SshTransport(sshd.reach(), settings=settings)
+    with Meter(profile, baseline, feeds, effort=quick, workers=3, transport=transport) as meter:
+        timer = threading.Timer(0.4, sshd.drop)
         timer.start()
         with contextlib.suppress(MeasurementError):
             assert meter.measure(candidate, effort=slow).ratio > 0
@@ -70,21 +70,21 @@ def test_link_lost_while_measuring_costs_at_most_this_candidate(
 
 
 def test_target_that_is_away_costs_the_candidates_of_that_time(
-    there: HardwareProfile,
-    server: Any,
+    profile: HardwareProfile,
+    sshd: Any,
     settings: LinkSettings,
     baseline: bytes,
     candidate: bytes,
     feeds: Feeds,
     quick: Effort,
 ) -> None:
-    transport = SshTransport(server.reach(), settings=settings, sleep=lambda _pause_s: None)
-    with Meter(there, baseline, feeds, effort=quick, workers=2, transport=transport) as meter:
-        server.stop()
+    transport = SshTransport(sshd.reach(), settings=settings, sleep=lambda _pause_s: None)
+    with Meter(profile, baseline, feeds, effort=quick, workers=2, transport=transport) as meter:
+        sshd.stop()
         for _ in range(2):
             with pytest.raises(MeasurementError, match="did not come back in 4 attempts"):
                 meter.measure(candidate)
-        server.start()
+        sshd.start()
         assert meter.measure(candidate).ratio > 0
 
 

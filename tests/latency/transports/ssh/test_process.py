@@ -75,8 +75,8 @@ def test_lines_come_whole_however_they_are_cut() -> None:
     assert [session.lines.get() for _ in range(5)] == [b"ab\n", b"c\n", b"\n", b"de", b""]
 
 
-def test_long_answers_arrive(server: Any, open_ssh: Any, prepare: Any) -> None:
-    with open_ssh(server) as transport:
+def test_long_answers_arrive(sshd: Any, open_ssh: Any, prepare: Any) -> None:
+    with open_ssh(sshd) as transport:
         connection = transport.start()
         prepare(transport).load(connection)
         fields = {"slots": ["a", "b"], "budget_s": 0.0, "min_rounds": 1, "limit_s": 60.0, "stays": [15_000, 1]}
@@ -116,27 +116,27 @@ def test_folder_of_any_name(sshd: Any, open_ssh: Any, folder: str) -> None:
     assert list((sshd.folder / folder).iterdir()) == []
 
 
-def test_python_that_is_not_there(server: Any, open_ssh: Any) -> None:
+def test_python_that_is_not_there(sshd: Any, open_ssh: Any) -> None:
     words = "no worker can be started on .* with /no/such/python.*install Python 3.9 or newer.*python_command"
-    with pytest.raises(TargetError, match=words), open_ssh(server, python_command=("/no/such/python",)):
+    with pytest.raises(TargetError, match=words), open_ssh(sshd, python_command=("/no/such/python",)):
         pass
 
 
-def test_python_that_is_too_old(server: Any, open_ssh: Any, odd_python: Any) -> None:
+def test_python_that_is_too_old(sshd: Any, open_ssh: Any, odd_python: Any) -> None:
     words = r"the worker needs Python 3\.9 or newer, and .* is Python 3\.8; install Python 3\.9"
-    with pytest.raises(TargetError, match=words), open_ssh(server, python_command=odd_python("is_old")):
+    with pytest.raises(TargetError, match=words), open_ssh(sshd, python_command=odd_python("is_old")):
         pass
 
 
-def test_python_without_numpy(server: Any, open_ssh: Any) -> None:
+def test_python_without_numpy(sshd: Any, open_ssh: Any) -> None:
     words = r"has no numpy; install it and the engine there: .* -S -m pip install numpy onnxruntime"
-    with pytest.raises(TargetError, match=words), open_ssh(server, python_command=(sys.executable, "-S")):
+    with pytest.raises(TargetError, match=words), open_ssh(sshd, python_command=(sys.executable, "-S")):
         pass
 
 
-def test_python_without_the_engine(server: Any, open_ssh: Any, odd_python: Any) -> None:
+def test_python_without_the_engine(sshd: Any, open_ssh: Any, odd_python: Any) -> None:
     with (
-        open_ssh(server, python_command=odd_python("has_no_engine")) as transport,
+        open_ssh(sshd, python_command=odd_python("has_no_engine")) as transport,
         pytest.raises(OperationError, match=r"ONNX Runtime cannot be imported.*install") as caught,
     ):
         transport.start().request("hello", 60, engine="onnxruntime")
