@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _REACH_REMEDY = {
     "local": "see what the worker's last words say; it is started with the Python that runs paretune",
-    "ssh": "see that `ssh HOST` works with your key and without a question, then give the same with --host USER@HOST; "
-    "reach.python_command says which Python is started there",
+    "ssh": "do what it says; `ssh HOST` must work with your key and without a question, and so must the Python that "
+    "reach.python_command names",
     "emulated": "paretune profile prepare TARGET makes the root that is emulated",
 }
 _ENGINE_REMEDY = "install it on the target, for the Python that the worker is started with (reach.python_command)"

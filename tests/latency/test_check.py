@@ -61,7 +61,7 @@ def test_a_target_that_is_not_there(profile: HardwareProfile, baseline: bytes, f
     reach = SshReach(host="127.0.0.1", port=1, user="me", connect_timeout_s=5)
     findings = list(check_target(profile.model_copy(update={"reach": reach}), baseline, feeds))
     assert [(finding.name, finding.status) for finding in findings] == [("reached", "failed")]
-    assert "--host" in findings[0].remedy
+    assert "`ssh HOST` must work with your key" in findings[0].remedy
 
 
 def test_a_worker_that_does_not_start(profile: HardwareProfile, baseline: bytes, feeds: Feeds) -> None:
