@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import BundleContent, is_bundle, remove_bundle, write_bundle
+from deploy import ENGINE_FILE, BuiltEngine, BundleContent, is_bundle, remove_bundle, write_bundle
 
 
 def content(onnx_bytes: bytes = b"network") -> BundleContent:
@@ -32,6 +33,24 @@ def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path) -> None:
     assert manifest["format_version"] == 1
     assert manifest["session_entries"] == {"session.key": "1"}
     assert manifest["confirmed"] == {"latency_ratio": 0.5}
+
+
+def test_a_built_engine_goes_with_the_network_and_what_it_is_for(tmp_path: Path) -> None:
+    facts = {"kind": "TensorRT engine", "runtime": "tensorrt 11.1", "accelerator": "NVIDIA L4, driver 580.1"}
+    built = BuiltEngine(data=b"plan", facts=facts)
+    write_bundle(tmp_path / "bundle", dataclasses.replace(content(), engine=built))
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert (tmp_path / "bundle" / ENGINE_FILE).read_bytes() == b"plan"
+    assert manifest["engine"] == {"file": "engine.plan", **facts}
+    assert manifest["files"]["engine.plan"]["sha256"] == hashlib.sha256(b"plan").hexdigest()
+    assert is_bundle(tmp_path / "bundle")
+
+
+def test_a_figure_that_is_missing_is_left_out_and_never_nan(tmp_path: Path) -> None:
+    """JSON has no NaN, and most readers refuse it."""
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_bundle(tmp_path / "bundle", dataclasses.replace(content(), facts={"latency_ms": float("nan")}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:

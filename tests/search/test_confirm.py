@@ -229,3 +229,48 @@ def test_what_cannot_be_confirmed_stays_unconfirmed_and_is_said(
 
 def points_without_confirmation() -> list[TrialPoint]:
     return [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(3)]
+
+
+def test_the_targets_own_accuracy_stands_beside_this_hosts(folder: RunFolder) -> None:
+    points, _ = run(folder, FakeEvaluator(), count=2, validator=FakeValidator(problems=("layer 'a' runs in float",)))
+    assert [(p.metric, p.target_metric, p.target_samples, p.target_differs) for p in points] == [
+        (0.8, 0.7, 64, True)
+    ] * 2
+    assert [(p.target_metric_drop_low, p.target_metric_drop_high) for p in points] == [(0.25, 0.35)] * 2
+    assert {p.reason for p in points} == {"layer 'a' runs in float"}
+    (kept, _) = read_confirmations(folder).values()
+    assert (kept.target_metric, kept.host_metric, kept.reason) == (0.7, 0.8, "layer 'a' runs in float")
+
+
+def test_nothing_runs_on_the_target_while_a_latency_is_taken(folder: RunFolder) -> None:
+    """Accuracy is taken between the passes."""
+    happened: list[str] = []
+    evaluator, validator = FakeEvaluator(noisy="d1"), FakeValidator()
+    evaluator.measured = validator.validated = happened
+    run(folder, evaluator, validator=validator)
+    passes = ["d0", "d1", "d2"] * PASSES
+    assert happened == [*passes, "d0", "d2", *["d1"] * (MOST_PASSES - PASSES), "d1"]
+
+
+def test_a_worker_that_dies_over_its_accuracy_costs_the_point_and_not_the_run(folder: RunFolder) -> None:
+    points, steps = run(folder, FakeEvaluator(), validator=FakeValidator(broken="d1"))
+    assert [p.number for p in points if p.confirmed] == [0, 2]
+    assert "#1 is not confirmed: 'infer' on 'pi': the worker died" in [step.note for step in steps]
+
+
+def test_a_target_that_is_gone_ends_it_and_what_was_concluded_stays(folder: RunFolder) -> None:
+    with pytest.raises(TargetError, match="'pi' cannot be reached"):
+        run(folder, FakeEvaluator(), validator=FakeValidator(lost="d1"))
+    assert set(read_confirmations(folder)) == {"d0"}
+
+
+def test_what_was_measured_before_and_cannot_be_any_more_is_the_targets_fault(folder: RunFolder) -> None:
+    evaluator = FakeEvaluator()
+    evaluator.measure_afresh = fail_to_measure  # type: ignore[method-assign]
+    with pytest.raises(TargetError, match=r"3 measurements failed one after another; #2 is not confirmed: link lost"):
+        run(folder, evaluator, count=4)
+    assert read_confirmations(folder) == {}
+
+
+def fail_to_measure(_: object) -> object:
+    raise MeasurementError("link lost")

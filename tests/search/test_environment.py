@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import search
-from hwprofiles import HardwareProfile, Machine
+from hwprofiles import HardwareProfile, Machine, SshReach, detect_machine
 from search.environment import keep_environment, read_environment
 from search.errors import RunFolderError
 from search.run_folder import RunFolder
@@ -62,6 +62,26 @@ def test_another_machine_or_runtime_is_refused(
     with pytest.raises(RunFolderError, match=said):
         keep_environment(folder, profile, dataclasses.replace(MACHINE, **changes), runtime)  # type: ignore[arg-type]
     assert folder.environment_path.read_bytes() == before
+
+
+def test_a_remote_target_is_named_as_one_and_this_host_beside_it(tmp_path: Path, profile: HardwareProfile) -> None:
+    remote = profile.model_copy(update={"name": "pi", "reach": SshReach(host="pi.example")})
+    folder = RunFolder(tmp_path / "run")
+    keep_environment(folder, remote, MACHINE, "runtime 1.0")
+    found = read_environment(folder)
+    assert found["device"] == "A, 1 thread, over SSH"
+    assert found["machine"]["cpu"] == "A"
+    assert found["host"]["cpu"] == detect_machine().cpu
+    folder.study_path.touch()
+    with pytest.raises(RunFolderError, match="let the profile 'pi' reach the former one, or use another --out"):
+        keep_environment(folder, remote, dataclasses.replace(MACHINE, cpu="B"), "runtime 1.0")
+
+
+def test_what_runs_on_a_gpu_is_named_by_the_gpu(tmp_path: Path, profile: HardwareProfile) -> None:
+    gpu = HardwareProfile.model_validate({**profile.model_dump(), "engine": {"name": "tensorrt"}})
+    machine = dataclasses.replace(MACHINE, accelerator="NVIDIA L4, driver 580.1")
+    keep_environment(RunFolder(tmp_path / "run"), gpu, machine, "tensorrt 11.1")
+    assert read_environment(RunFolder(tmp_path / "run"))["device"] == "NVIDIA L4, driver 580.1"
 
 
 def test_a_run_without_a_trial_may_move(folder: RunFolder, profile: HardwareProfile) -> None:

@@ -187,6 +187,8 @@ def test_no_time_left_still_gives_fp32(quick: None, tmp_path: Path, workload: Pa
         ({"trials": 0}, "trials must be at least 1, got 0"),
         ({"time_s": 0.0}, "time_s must be above 0 seconds, got 0"),
         ({"time_s": float("nan")}, "time_s must be above 0 seconds, got nan"),
+        ({"target_samples": 0}, "target_samples must be a number above 0 or 'all', got 0"),
+        ({"target_samples": "most"}, "target_samples must be a number above 0 or 'all', got 'most'"),
     ],
 )
 def test_a_wrong_call_is_refused_before_anything_is_touched(

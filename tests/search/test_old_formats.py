@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from search.confirm import read_confirmations
 from search.environment import read_environment
 from search.errors import RunFolderError
 from search.point import FP32_LABEL
+from search.report.figure import front_png
+from search.report.page import page_text
 from search.run_folder import RunFolder
 from search.space import Knob, SearchSpace
 from search.space_record import SPACE, adopt_space
@@ -59,6 +62,15 @@ def test_the_study(folder: RunFolder) -> None:
     assert all(point.confirmed for point in result.points)
     fp32 = result.points[0]
     assert (fp32.search_latency_ratio, fp32.latency_ratio) == (0.9920040698190515, 1.0018056875550243)
+
+
+def test_confirmations_from_before_the_target_was_asked_have_no_figure_of_it(folder: RunFolder) -> None:
+    result = read_result(folder.path)
+    assert all(point.target_samples is None and point.target_differs is None for point in result.points)
+    assert all(math.isnan(point.target_metric) and not point.is_emulated for point in result.points)
+    assert result.facts.target_is_host
+    front_png(result.points, result.facts)
+    assert "On the target" not in page_text(result.points, result.facts).split("<script>")[0]
 
 
 def test_a_study_from_before_the_space_was_recorded_is_known_by_its_trials(folder: RunFolder) -> None:

@@ -25,6 +25,13 @@ FIGURES: dict[str, Any] = {
     "metric_drop_low": 0.001,
     "metric_drop_high": 0.006,
 }
+COUNTED: dict[str, Any] = {
+    "instructions": 325_000,
+    "instructions_ratio": 0.61,
+    "instructions_ratio_low": 0.609,
+    "instructions_ratio_high": 0.611,
+    **dict.fromkeys(("latency_ms", "latency_ratio", "latency_ratio_low", "latency_ratio_high"), math.nan),
+}
 
 
 def point(**changes: Any) -> TrialPoint:
@@ -106,6 +113,10 @@ def test_failed_trials_have_missing_figures() -> None:
         ({"metric_drop_low": 0.4}, "metric_drop_low must not exceed metric_drop_high"),
         ({"confirmed": True}, "search_latency_ratio must be given exactly for confirmed points"),
         ({"search_metric_drop": 0.1}, "search_metric_drop must be given exactly for confirmed points"),
+        ({"target_metric_drop_low": 0.2, "target_metric_drop_high": 0.1}, "target_metric_drop_low must not exceed"),
+        ({**COUNTED, "latency_ms": 0.5}, "latency_ms must not stand beside instructions, got 0.5 for trial 3"),
+        ({**COUNTED, "instructions": 0}, "instructions must be finite and above 0 for a complete trial, got 0"),
+        ({**COUNTED, "confirmed": True, "search_metric_drop": 0.1}, "search_instructions_ratio must be given exactly"),
     ],
 )
 def test_wrong_values_are_refused_with_the_value(changes: dict[str, Any], message: str) -> None:
@@ -115,6 +126,13 @@ def test_wrong_values_are_refused_with_the_value(changes: dict[str, Any], messag
 
 def test_speedup_is_the_inverse_ratio() -> None:
     assert point(latency_ratio=0.25, latency_ratio_low=0.2).speedup == 4.0
+
+
+def test_instructions_are_a_cost_and_no_speed() -> None:
+    counted = point(**COUNTED)
+    assert (counted.cost, counted.cost_ratio, counted.gain) == (325_000, 0.61, 1 / 0.61)
+    assert math.isnan(counted.speedup)
+    assert (point().cost, point().cost_ratio) == (0.575, 0.344)
 
 
 def test_only_complete_points_with_a_reliable_latency_rank() -> None:

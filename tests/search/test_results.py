@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from search import RunResult, read_result
 from search.candidates import write_candidates
-from search.errors import NoResultYetError
+from search.errors import NoResultYetError, RunFolderError
 from search.results import write_results
 from search.run_folder import RunFolder
 
@@ -67,6 +71,63 @@ def test_points_that_left_the_front_lose_their_bundles_and_nobody_elses_files(
     write_candidates(folder, None, {}, finished)  # type: ignore[arg-type]  # all of the front is there already
     kept = {path.name for path in folder.candidates_path.iterdir()}
     assert kept == {*names, left[1].digest, "my-favourite"}
+
+
+def test_the_engine_that_was_timed_goes_into_the_bundle_or_is_said_to_be_absent(
+    run_copy: Path, finished: RunResult
+) -> None:
+    folder, point = RunFolder(run_copy), finished.front[0]
+    bundle = folder.candidate_path(point.digest)
+    candidate = candidate_of(run_copy, point.digest)
+    one = dataclasses.replace(finished, front=(point,), points=(point,))
+    arguments = folder, SimpleNamespace(build=lambda _: candidate), {point.digest: None}, one
+    shutil.rmtree(bundle)
+    write_candidates(*arguments, builds_engines=True)  # type: ignore[arg-type]
+    absent = json.loads((bundle / "manifest.json").read_text())["engine"]
+    assert absent["file"] is None
+    assert "was not kept; build one of model.onnx on the target" in absent["absent"]
+
+    folder.engines_path.mkdir()
+    (folder.engines_path / f"{point.digest}.engine").write_bytes(b"plan")
+    facts = {"runtime": "tensorrt 11.1", "accelerator": "NVIDIA L4, driver 580.1"}
+    (folder.engines_path / f"{point.digest}.json").write_text(json.dumps(facts))
+    write_candidates(*arguments, builds_engines=True)  # type: ignore[arg-type]
+    assert (bundle / "engine.plan").read_bytes() == b"plan"
+    assert json.loads((bundle / "manifest.json").read_text())["engine"] == {"file": "engine.plan", **facts}
+
+    (folder.engines_path / f"{point.digest}.json").write_text("{")
+    with pytest.raises(RunFolderError, match=rf"{point.digest}\.json' is damaged"):
+        write_candidates(*arguments, builds_engines=True)  # type: ignore[arg-type]
+
+
+def candidate_of(run: Path, digest: str) -> Any:
+    """What the run's bundle was made of."""
+    folder = run / "candidates" / digest
+    policy_json = (folder / "policy.json").read_text()
+    return SimpleNamespace(
+        digest=digest,
+        onnx_bytes=(folder / "model.onnx").read_bytes(),
+        policy=SimpleNamespace(to_json=lambda: policy_json),
+        session_entries={},
+    )
+
+
+def test_another_metric_on_the_target_is_in_the_bundle(run_copy: Path, finished: RunResult) -> None:
+    folder, point = RunFolder(run_copy), finished.front[0]
+    candidate = candidate_of(run_copy, point.digest)
+    shutil.rmtree(folder.candidate_path(point.digest))
+    changed = dataclasses.replace(
+        point, target_metric=0.981, host_metric=0.99, target_differs=True, reason="layer 'a' runs in float"
+    )
+    result = dataclasses.replace(finished, front=(changed,), points=(changed,))
+    compressor: Any = SimpleNamespace(build=lambda _: candidate)
+    write_candidates(folder, compressor, {point.digest: None}, result)  # type: ignore[dict-item]
+    manifest = json.loads((folder.candidate_path(point.digest) / "manifest.json").read_text())
+    assert manifest["notes"] == [
+        "on the target 0.9810, here 0.9900: differs beyond the interval",
+        "layer 'a' runs in float",
+    ]
+    assert manifest["confirmed"]["target_metric"] == 0.981
 
 
 def test_a_run_without_figures_of_fp32_is_named(run_copy: Path) -> None:

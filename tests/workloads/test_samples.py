@@ -63,6 +63,17 @@ def test_take_gives_the_first_ones(shapes: list[tuple[int, int]], count: int) ->
     assert len(taken) == min(count, len(samples))
 
 
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=5), st.integers(1, 40))
+def test_spread_samples_lie_at_even_distances(shapes: list[tuple[int, int]], count: int) -> None:
+    samples = Samples(padded(shapes))
+    spread = samples.spread(count)
+    assert len(spread) == min(count, len(samples))
+    assert numbers_of(spread) == spread.indices.tolist()
+    distances = np.diff(spread.indices)
+    assert not len(distances) or distances.max() - distances.min() <= 1
+    assert spread.indices[0] == 0
+
+
 def test_a_split_of_a_split_still_points_into_the_users_order() -> None:
     samples = Samples(padded([(9, 2)]))
     _, confirmation = samples.split()
@@ -132,3 +143,5 @@ def test_sizes_must_be_positive(size: int) -> None:
         next(samples.batches(size))
     with pytest.raises(ValueError, match=f"count must be positive, got {size}"):
         samples.take(size)
+    with pytest.raises(ValueError, match=f"count must be positive, got {size}"):
+        samples.spread(size)

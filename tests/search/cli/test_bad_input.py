@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,6 +199,27 @@ def test_an_out_that_is_a_file(capsys: Capture, workload: Path, out: Path) -> No
 
 def test_an_out_where_nothing_can_be_made(capsys: Capture, workload: Path) -> None:
     assert "as a run's folder" in refused(capsys, "search", workload, "--out", "/proc/paretune-run")
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "most", "2.5", ""])
+def test_samples_on_the_target_that_are_no_number(capsys: Capture, workload: Path, out: Path, count: str) -> None:
+    said = refused(capsys, "search", workload, "--out", out, f"--target-samples={count}")
+    assert f"--target-samples takes a number above 0, or all; got {count!r}" in said
+    assert not out.exists()
+
+
+def test_a_host_for_a_target_that_is_here(capsys: Capture, workload: Path, out: Path) -> None:
+    said = refused(capsys, "search", workload, "--out", out, "--host", "pi@board")
+    assert "is reached by transport = 'local'; --host goes with 'ssh'" in said
+    assert not out.exists()
+
+
+def test_a_board_that_nobody_can_reach(capsys: Capture, workload: Path, out: Path, ssh_server: Any) -> None:
+    ssh_server.stop()
+    host = f"127.0.0.1:{ssh_server.port}"
+    said = refused(capsys, "search", workload, "--out", out, "--target", "raspberry-pi-5", "--host", host)
+    assert f"127.0.0.1:{ssh_server.port}" in said
+    assert not (out / "study.db").exists()
 
 
 def test_an_unknown_command_names_the_close_one(capsys: Capture) -> None:

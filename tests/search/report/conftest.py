@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from search.point import TrialPoint
 from search.report.facts import ReportFacts
 
 FP32_MS, FP32_METRIC, FP32_CONFIRMED = 1.67, 0.985, 0.9832
+FP32_COUNT = 533_000_000
 NOISE_RATIO, NOISE_METRIC = 0.012, 0.0022
 
 MadeUpRun = tuple[list[TrialPoint], ReportFacts]
@@ -53,6 +57,49 @@ def made_up_run(
         paretune_version="0.1.0",
     )
     return points, facts
+
+
+@pytest.fixture(scope="session")
+def emulated_run() -> MadeUpRun:
+    """A run whose costs are instructions under emulation; no point has a latency."""
+    points, facts = made_up_run()
+    device = "emulated cortex-a76, 1 thread"
+    changes: dict[str, Any] = {"target_name": "arm-emulated", "fp32_latency_ms": None, "fp32_instructions": FP32_COUNT}
+    return [_counted(point) for point in points], replace(facts, device=device, **changes)
+
+
+@pytest.fixture(scope="session")
+def board_run() -> MadeUpRun:
+    """A run on another machine, where all 8-bit answers otherwise than here and one of its layers runs in float."""
+    points, facts = made_up_run()
+    board = replace(facts, target_name="raspberry-pi-5", device="Raspberry Pi 5, 4 threads, over SSH")
+    return [_on_board(point) if point.confirmed else point for point in points], board
+
+
+def _counted(point: TrialPoint) -> TrialPoint:
+    if point.state != "complete":
+        return point
+    ratio = point.latency_ratio
+    changes: dict[str, Any] = dict.fromkeys(
+        ("latency_ms", "latency_ratio", "latency_ratio_low", "latency_ratio_high"), math.nan
+    )
+    changes |= {"search_instructions_ratio": point.search_latency_ratio, "search_latency_ratio": None}
+    return replace(
+        point, grade="emulated", instructions=round(ratio * FP32_COUNT), instructions_ratio=ratio,
+        instructions_ratio_low=ratio * 0.999, instructions_ratio_high=ratio * 1.001, **changes,
+    )  # fmt: skip
+
+
+def _on_board(point: TrialPoint) -> TrialPoint:
+    differs = point.number == 1
+    metric = point.metric - (0.009 if differs else 0.0003)
+    drop = FP32_CONFIRMED - 0.0003 - metric
+    reason = "layer 'stage1.block1.conv1' should run in integers; on the target it runs in float (FusedConv)"
+    return replace(
+        point, target_metric=metric, target_metric_drop=drop, target_metric_drop_low=drop - 0.004,
+        target_metric_drop_high=drop + 0.004, target_samples=256, host_metric=point.metric, target_differs=differs,
+        reason=reason if differs else "",
+    )  # fmt: skip
 
 
 def _trial(number: int, names: list[str], rng: random.Random, *, sparse: bool) -> TrialPoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -63,6 +64,29 @@ def test_texts_lie_inside_the_picture_and_not_on_each_other(make_run: Callable[.
             assert not hit, (seed, shown[position].get_text(), hit)
 
 
+def test_instructions_are_never_called_time(emulated_run: Any) -> None:
+    figure = front_figure(*emulated_run)
+    axes = figure.axes[0]
+    names = [axes.get_xlabel(), *(side.get_xlabel() for side in axes.child_axes)]
+    assert axes.get_xlabel() == "FP32's instructions over the candidate's (×), more is fewer: emulated, not time"
+    assert "Millions of instructions per inference (emulated), not time" in names
+    written = [text.get_text() for text in figure.texts]
+    assert "instructions (emulated), not time" in written
+    for text in (*names, *written, *texts(figure)):
+        assert " ms" not in text
+        assert "atency" not in text
+        assert "peed" not in text
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_another_metric_on_the_target_stands_at_its_point(board_run: Any) -> None:
+    (said,) = [text for text in texts(front_figure(*board_run)) if "on the target" in text]
+    assert said.endswith(", on the target 0.9702")
+    assert "#1 " in said
+
+
 @pytest.mark.parametrize("keep", [0, 1, 2, 3])
 def test_runs_that_hardly_began_have_a_picture(make_run: Callable[..., Any], keep: int) -> None:
     points, facts = make_run(confirm=False)
@@ -85,7 +109,7 @@ def test_metrics_that_are_no_fraction_keep_their_unit(make_run: Callable[..., An
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.3, 2.0), (0.012, 0.9), (900.0, 1100.0)])
-def test_latencies_on_the_axis_are_round_and_inside(low: float, high: float) -> None:
+def test_costs_on_the_axis_are_round_and_inside(low: float, high: float) -> None:
     chosen = nice_costs(low, high)
     assert len(chosen) >= 1
     assert all(low <= value <= high for value in chosen)

@@ -148,6 +148,51 @@ def test_heat_map_shows_sparsity_only_where_there_is_some(make_run: Callable[...
     assert "<b>s50%</b> sparsity" in page_text(*make_run(sparse=True))
 
 
+def test_instructions_are_never_called_time(emulated_run: Any) -> None:
+    text = visible(page_text(*emulated_run))
+    described = json.loads(re.findall(r'id="plot-data">(.*?)</script>', text, flags=re.DOTALL)[0])
+    assert described["layout"]["xaxis2"]["title"]["text"] == (
+        "Millions of instructions per inference (emulated), not time"
+    )
+    assert "emulated, not time" in described["layout"]["xaxis"]["title"]["text"]
+    assert described["fp32_cost"] == 533.0
+    assert '<p class="kind">instructions (emulated), not time</p>' in text
+    assert "2.91× fewer instructions" in text
+    said = re.sub(r"<script.*?</script>|<style>.*?</style>", "", text, flags=re.DOTALL) + json.dumps(described)
+    assert " ms" not in said
+    assert "peedup" not in said
+    assert "latency" not in said.replace("before you promise\na latency", "")
+
+
+def test_a_measured_run_says_nothing_of_emulation(make_run: Callable[..., Any]) -> None:
+    text = visible(page_text(*make_run()))
+    assert '<p class="kind" hidden></p>' in text
+    assert "emulat" not in text
+    assert "On the target" not in text
+
+
+def test_another_answer_on_the_target_is_said_in_words(board_run: Any) -> None:
+    text = visible(page_text(*board_run))
+    cells = re.findall(r'<td class="differs" data-value="[^"]*">(.*?)</td>', text)
+    assert cells == ["on the target 0.9702, here 0.9792: differs beyond the interval"]
+    assert "differs from this host&#x27;s beyond the interval for #1." in text
+    assert "on the target it runs in float (FusedConv)" in text
+    assert text.count(">On the target<") == 2, "the column and its explanation"
+    described = json.loads(re.findall(r'id="plot-data">(.*?)</script>', text, flags=re.DOTALL)[0])
+    assert any("on the target 0.9702" in note["text"] for note in described["layout"]["annotations"])
+
+
+@pytest.mark.browser
+def test_an_emulated_run_is_drawn_with_instructions_above(emulated_run: Any, open_page: Callable[..., Page]) -> None:
+    page = open_page(emulated_run)
+    assert page.locator("#plot .x2title").text_content() == (
+        "Millions of instructions per inference (emulated), not time"
+    )
+    shown = {float(text) for text in page.locator("#plot .x2tick text").all_text_contents()}
+    assert {200.0, 500.0} <= shown
+    assert page.locator("p.kind").is_visible()
+
+
 @pytest.mark.browser
 def test_plot_is_drawn_with_its_labels(make_run: Callable[..., Any], open_page: Callable[..., Page]) -> None:
     page = open_page(make_run())

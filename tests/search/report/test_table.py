@@ -49,6 +49,35 @@ def test_unconfirmed_front_says_so(make_run: Callable[..., Any]) -> None:
     assert "Front so far, not yet confirmed" in printed(*make_run(confirm=False), width=80)
 
 
+@pytest.mark.parametrize("width", [80, 130])
+def test_instructions_are_never_called_time(emulated_run: Any, width: int) -> None:
+    text = printed(*emulated_run, width=width)
+    assert "instructions (emulated), not time" in text
+    assert "counted in an emulator: a cost to compare by, which is not time" in " ".join(text.split())
+    assert "533 M instr." in text
+    assert " ms" not in text
+    assert "speedup" not in text
+    assert "latency" not in text
+    assert "…" not in text
+
+
+def test_another_answer_on_the_target_is_said_in_words(board_run: Any) -> None:
+    text = " ".join(printed(*board_run, width=200).split())
+    assert "on the target 0.9702, here 0.9792: differs beyond the interval" in text
+    assert "layer 'stage1.block1.conv1' should run in integers; on the target it runs in float (FusedConv)" in text
+    assert "Accuracy on the target itself (256 samples) differs from this host's beyond the interval for #1." in text
+    agreeing = [replace(point, target_differs=False, reason="") for point in board_run[0]]
+    text = " ".join(printed(agreeing, board_run[1], width=120).split())
+    assert "itself (256 samples): no difference from this host's beyond the interval." in text
+    assert "here 0.9792" not in text
+
+
+def test_a_target_that_is_this_host_has_no_second_figure(board_run: Any) -> None:
+    points, facts = board_run
+    same = [replace(point, target_differs=False, reason="") for point in points]
+    assert "on the target" not in printed(same, replace(facts, target_is_host=True), width=120)
+
+
 @pytest.mark.parametrize("keep", [0, 1, 2])
 def test_runs_that_hardly_began_have_a_table(make_run: Callable[..., Any], keep: int) -> None:
     points, facts = make_run(confirm=False)
