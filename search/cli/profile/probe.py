@@ -107,13 +107,14 @@ def probe(
 
 
 def _check_place(out: Path) -> None:
-    """Refuse to write over what somebody wrote by hand."""
+    """Make the folder, and refuse to write over what somebody wrote by hand."""
     from hwprofiles import load_profile
 
     if out.suffix != ".toml":
         raise typer.BadParameter(f"--out takes a .toml file, got {str(out)!r}")
     if out.exists() and not load_profile(out).probed:
         raise typer.BadParameter(f"{str(out)!r} exists and is no probed profile; choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _layers(model: str | None, profile: "HardwareProfile", *, quick: bool) -> "tuple[tuple[SizedLayer, ...], str]":

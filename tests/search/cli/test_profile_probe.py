@@ -62,10 +62,11 @@ def test_an_interrupted_probe_goes_on_and_ends_in_a_profile(start: Start, call: 
 
 
 def test_time_bounds_a_probe_of_a_network_and_the_profile_says_so(call: Call, workload: Path, tmp_path: Path) -> None:
-    done = call("profile", "probe", "local-cpu", "--quick", "--model", workload, "--time", "0.1s")
+    out = "new/tiny.toml"
+    done = call("profile", "probe", "local-cpu", "--quick", "--model", workload, "--time", "0.1s", "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the time was up before" in done.stdout
-    probe = load_profile(tmp_path / "local-cpu-probed.toml").probe
+    probe = load_profile(tmp_path / out).probe
     assert probe is not None
     assert not probe.complete
     assert (probe.subject, len(probe.layers)) == ("tiny.py", 1)
@@ -96,6 +97,7 @@ def test_a_search_leaves_out_what_the_probe_ruled_out_and_says_so(
         (["local-cpu", "--out", "probe.json"], ["--out takes a .toml file", "'probe.json'"]),
         (["local-cpu", "--out", "mine.toml"], ["'mine.toml' exists and is no probed profile"]),
         (["local-cpu", "--model", "no.onnx"], ["'no.onnx'"]),
+        (["local-cpu", "--out", "mine.toml/probe.toml"], ["File exists", "'mine.toml'"]),
         (["local-cpu", "--host", "board"], ["--host goes with 'ssh'"]),
         (["arm-emulated"], ["is emulated: its time says nothing"]),
     ],
