@@ -104,6 +104,7 @@ class ParsedNetwork:
         sparse_weights: bool = False,
         timing_cache: str | None = None,
         options: Mapping[str, str] | None = None,
+        capability: str | None = None,
     ) -> bytes:
         """The serialized engine for inputs of exactly these shapes.
 
@@ -112,6 +113,8 @@ class ParsedNetwork:
             sparse_weights: look for 2:4 patterns in the weights, and use kernels for them where they are faster.
             timing_cache: a file of kernel timings to start from and to add to; None, or a runtime without, has none.
             options: of the names in ``OPTIONS``.
+            capability: for TensorRT-RTX, the one kind of GPU to build for, such as ``SM89``; None leaves it to the
+                runtime: TensorRT builds for the GPU that is there, TensorRT-RTX for several at once.
 
         Raises:
             EngineError: the shapes do not fit, an option is unknown, or TensorRT does not build.
@@ -121,6 +124,10 @@ class ParsedNetwork:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector tells kernels and formats
         if sparse_weights:
             config.set_flag(trt.BuilderFlag.SPARSE_WEIGHTS)
+        if capability is not None:
+            config.num_compute_capabilities = 1
+            accepted = config.set_compute_capability(getattr(trt.ComputeCapability, capability), 0)
+            require(accepted, f"build for {capability}", log, kind="build")
         _apply_options(trt, config, options or {})
         self._add_shapes(config, shapes)
         cache = None if timing_cache is None else self._attach_cache(config, timing_cache)
@@ -167,6 +174,7 @@ def build_engine(
     shapes: Mapping[str, tuple[int, ...]],
     *,
     sparse_weights: bool = False,
+    capability: str | None = None,
     log: Any = None,
 ) -> bytes:
     """Parses and builds in one go, where nothing is to run: TensorRT-RTX does so without a GPU.
@@ -175,7 +183,7 @@ def build_engine(
         EngineError: TensorRT refuses the model, with its reasons.
     """
     log = make_log(trt) if log is None else log
-    return ParsedNetwork(trt, model_bytes, log).build(shapes, sparse_weights=sparse_weights)
+    return ParsedNetwork(trt, model_bytes, log).build(shapes, sparse_weights=sparse_weights, capability=capability)
 
 
 def _parser_errors(parser: Any) -> str:

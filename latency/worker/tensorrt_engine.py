@@ -198,6 +198,7 @@ class TensorRtEngine:
                 sparse_weights=settings["sparse_weights"],
                 timing_cache=self._timing_cache(),
                 options=settings["options"],
+                capability=self._capability(),
             )
 
         return read_or_build(settings["built"], json.dumps(depends_on, sort_keys=True), build)
@@ -220,6 +221,10 @@ class TensorRtEngine:
 
     def _after_first_run(self) -> None:
         """For a runtime that keeps what a first run made."""
+
+    def _capability(self) -> str | None:
+        """The kind of GPU to build for, where the builder does not take the one that is there."""
+        return None
 
     def _timing_cache(self) -> str | None:
         path = self._settings["timing_cache"]

@@ -40,8 +40,7 @@ class TensorRtRtxEngine(TensorRtEngine):
         try:
             return make()
         except EngineError as error:
-            known = sorted(name for name in self._trt.ComputeCapability.__members__ if name.startswith("SM"))
-            ours = f"SM{self._open().capability.replace('.', '')}"
+            known, ours = self._known_gpus()
             if ours in known:
                 raise
             msg = (
@@ -49,6 +48,16 @@ class TensorRtRtxEngine(TensorRtEngine):
                 f"choose engine 'tensorrt' or 'onnxruntime-cuda' ({error})"
             )
             raise EngineError(msg, kind="accelerator_missing") from error
+
+    def _known_gpus(self) -> tuple[list[str], str]:
+        """The kinds of GPU that it builds for, and the one that is there."""
+        known = sorted(name for name in self._trt.ComputeCapability.__members__ if name.startswith("SM"))
+        return known, f"SM{self._open().capability.replace('.', '')}"
+
+    def _capability(self) -> str | None:
+        # Left alone it builds for several kinds at once, and for none older than Ampere.
+        known, ours = self._known_gpus()
+        return ours if ours in known else None
 
     def _compile(self) -> Any:
         trt, log, kind = self._trt, self._log, "runtime_refused"

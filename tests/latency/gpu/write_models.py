@@ -39,7 +39,7 @@ def prepare() -> tuple[Workload, Compressor]:
 
 
 def build(compressor: Compressor, name: str) -> Candidate:
-    """One of ``NAMES``: all layers in one format; the formats in turn; or a format with 2:4 masks where they fit."""
+    """One of ``NAMES``: all layers in one format; the formats in turn; or one with 2:4 masks in the first half."""
     layers = compressor.network.layers
     turn = ("int8", "fp16", "fp32")
     if name == "mixed":
@@ -47,10 +47,11 @@ def build(compressor: Compressor, name: str) -> Candidate:
     form, _, pattern = name.partition("-")
     masked = replace(FORMATS[form], sparsity=0.5, sparsity_pattern="2:4")
 
-    def choice(layer: Layer) -> LayerPolicy:
-        return masked if pattern and takes_runs(inputs_per_group(layer)) else FORMATS[form]
+    def choice(place: int, layer: Layer) -> LayerPolicy:
+        fits = 2 * place < len(layers) and takes_runs(inputs_per_group(layer))
+        return masked if pattern and fits else FORMATS[form]
 
-    return compressor.build(Policy({layer.name: choice(layer) for layer in layers}))
+    return compressor.build(Policy({layer.name: choice(place, layer) for place, layer in enumerate(layers)}))
 
 
 def answers(candidate: Candidate, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

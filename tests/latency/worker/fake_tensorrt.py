@@ -103,6 +103,7 @@ class _Config:
     def __init__(self, trt: FakeTensorRt) -> None:
         self._trt = trt
         self._cache: Any = None
+        self.num_compute_capabilities = 0
 
     def set_flag(self, flag: Any) -> None:
         self._trt.flags.append(flag)
@@ -112,6 +113,10 @@ class _Config:
 
     def set_memory_pool_limit(self, pool: Any, size: int) -> None:
         self._trt.calls.append(f"{pool.name} {size}")
+
+    def set_compute_capability(self, capability: Any, index: int) -> bool:
+        assert (self.num_compute_capabilities, index) == (1, 0)
+        return bool(self._trt.answer(f"set_compute_capability {capability.name}", True))
 
     def add_optimization_profile(self, profile: Any) -> int:
         return int(self._trt.answer("add_optimization_profile", 0))

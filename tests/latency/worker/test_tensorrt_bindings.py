@@ -59,12 +59,13 @@ TIMING_CACHE: dict[str, tuple[str, ...]] = {
     "IBuilderConfig.get_timing_cache": (),
     "ITimingCache.serialize": (),
 }
-RUNTIME_CACHE: dict[str, tuple[str, ...]] = {
+RTX_ONLY: dict[str, tuple[str, ...]] = {
     "ICudaEngine.create_runtime_config": (),
     "IRuntimeConfig.create_runtime_cache": (),
     "IRuntimeConfig.set_runtime_cache": ("cache",),
     "IRuntimeCache.deserialize": ("blob",),
     "IRuntimeCache.serialize": (),
+    "IBuilderConfig.set_compute_capability": ("compute_capability", "index"),
 }
 ATTRIBUTES = (
     "INetworkDefinition.num_inputs",
@@ -131,11 +132,12 @@ def test_timing_cache_is_the_bindings(trt: ModuleType, path: str) -> None:
     assert_accepts(trt, path, TIMING_CACHE[path])
 
 
-@pytest.mark.parametrize("path", sorted(RUNTIME_CACHE))
-def test_runtime_cache_is_the_rtx_bindings(path: str) -> None:
+@pytest.mark.parametrize("path", sorted(RTX_ONLY))
+def test_what_only_rtx_has_is_its_bindings(path: str) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="no tensorrt_rtx on this machine")
-    assert_accepts(trt, path, RUNTIME_CACHE[path])
+    assert_accepts(trt, path, RTX_ONLY[path])
     assert hasattr(trt.DynamicShapesKernelSpecializationStrategy, "EAGER")
+    assert hasattr(trt.IBuilderConfig, "num_compute_capabilities")
     assert {"SM75", "SM89"} <= set(trt.ComputeCapability.__members__)
     assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
     contexts = [names for names, _ in signatures(trt, "ICudaEngine.create_execution_context")]
@@ -159,7 +161,7 @@ def assert_accepts(trt: ModuleType, path: str, arguments: tuple[str, ...]) -> No
 
 def test_calls_that_the_engine_makes_are_all_looked_at() -> None:
     """A call on TensorRT's objects that is new in the source must come into one of the lists above."""
-    known = {path.rpartition(".")[2] for path in [*CALLS, *TIMING_CACHE, *RUNTIME_CACHE, *ATTRIBUTES]}
+    known = {path.rpartition(".")[2] for path in [*CALLS, *TIMING_CACHE, *RTX_ONLY, *ATTRIBUTES]}
     modules = [tensorrt_build, tensorrt_engine, tensorrt_layers, tensorrt_run, tensorrt_rtx_engine]
     source = "\n".join(inspect.getsource(module) for module in modules)
     receivers = "_?trt|_?network|_?builder|_?parser|config|_?cache|_?engine|_?context|inspector|error|runtime"
@@ -168,7 +170,7 @@ def test_calls_that_the_engine_makes_are_all_looked_at() -> None:
         "inputs", "build", "enqueue", "infer", "free", "context", "outputs",  # of our own objects by these names
         "ILogger", "IProfiler", "Builder", "OnnxParser", "Runtime", "NetworkDefinitionCreationFlag", "BuilderFlag",
         "MemoryPoolType", "ProfilingVerbosity", "LayerInformationFormat", "TensorIOMode", "tensorrt_build",
-        "ComputeCapability", "DynamicShapesKernelSpecializationStrategy",
+        "ComputeCapability", "num_compute_capabilities", "DynamicShapesKernelSpecializationStrategy",
         "dynamic_shapes_kernel_specialization_strategy",
     }  # fmt: skip
     assert used - known - ours == set()

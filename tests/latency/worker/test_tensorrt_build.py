@@ -6,6 +6,9 @@ Its own description of what it built says that a layer which the policy has in 8
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -69,6 +72,29 @@ def test_what_we_export_is_built(trt: ModuleType, compressor: Compressor, name: 
     data, layers = build_telling(trt, build(compressor, name).onnx_bytes, sparse="2:4" in name)
     assert len(data) > 100_000
     assert computing(layers)
+
+
+@pytest.mark.parametrize("capability", ["SM86", "SM89", "SM120"])
+def test_engine_can_be_for_one_kind_of_gpu(trt: ModuleType, compressor: Compressor, capability: str) -> None:
+    data = build_engine(trt, build(compressor, "int8").onnx_bytes, SHAPES, capability=capability)
+    assert len(data) > 100_000
+
+
+def test_kind_of_gpu_that_cannot_run_the_network_says_why(trt: ModuleType, baseline: bytes, tmp_path: Path) -> None:
+    """TensorRT-RTX has no 32-bit matrix product for Turing, which a T4 is.
+
+    In a process of its own: after such a refusal TensorRT-RTX 1.7 builds 8-bit convolutions in 32 bits.
+    """
+    (tmp_path / "model.onnx").write_bytes(baseline)
+    program = (
+        "import sys, tensorrt_rtx; from latency.worker.tensorrt_build import build_engine;"
+        "build_engine(tensorrt_rtx, open(sys.argv[1], 'rb').read(), {'x': (1, 8)}, capability='SM75')"
+    )
+    arguments = [sys.executable, "-c", program, str(tmp_path / "model.onnx")]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=root, check=False, timeout=120)
+    assert "EngineError: TensorRT did not build the model: " in done.stderr
+    assert "SM75" in done.stderr
 
 
 def test_layers_in_8_bits_compute_in_8_bits(trt: ModuleType, compressor: Compressor) -> None:

@@ -94,6 +94,20 @@ def test_runtime_cache_that_is_refused_is_an_error(
         load_and_bind(engine, feeds, timing_cache=str(tmp_path / "timing.cache"))
 
 
+@pytest.mark.parametrize(("capability", "asked"), [((8, 9), ["SM89"]), ((9, 0), [])])
+def test_engine_is_built_for_the_gpu_that_is_there(
+    engine: TensorRtRtxEngine,
+    trt: FakeTensorRtRtx,
+    cuda: FakeCuda,
+    feeds: dict[str, np.ndarray],
+    capability: tuple[int, int],
+    asked: list[str],
+) -> None:
+    cuda.capability = capability
+    load_and_bind(engine, feeds)
+    assert [call.split()[1] for call in trt.calls if call.startswith("set_compute_capability")] == asked
+
+
 def test_it_times_as_tensorrt_does(engine: TensorRtRtxEngine, cuda: FakeCuda, feeds: dict[str, np.ndarray]) -> None:
     load_and_bind(engine, feeds)
     cuda.elapsed_ms = [0.5]
