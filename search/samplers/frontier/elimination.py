@@ -1,12 +1,13 @@
 """Exact minimization over a graph of small treewidth: dynamic programming by variable elimination.
 
-(Bertele and Brioschi 1972; Dechter 1999.) Many weightings of the same tables are solved at once. A chain of layers costs as much as Viterbi's algorithm, each skip a little more. Where a table would pass a bound, the
-weakest edges are left out of the exact pass and come back in a descent over one variable at a time (iterated
-conditional modes, Besag 1986) from its solution: a heuristic then, and the plan says so.
+(Bertele and Brioschi 1972; Dechter 1999.) Many weightings of the same tables are solved at once. A chain of layers
+costs as much as Viterbi's algorithm, each skip a little more. Where a table would pass a bound, the weakest edges are
+left out of the exact pass and come back in a descent over one variable at a time (iterated conditional modes, Besag
+1986) from its solution: a heuristic then, and the plan says so.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -22,16 +23,33 @@ _DESCENTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """A table that a step sums up.
+
+    Attributes:
+        source: Which: variables' tables come first, then the edges', then what each step left.
+        axes: Their order in the step's table, the weightings' first.
+        shape: With the axes of the step's table, without the weightings'.
+    """
+
+    source: int
+    axes: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """Eliminates one variable.
 
     Attributes:
         variable: It.
         neighbours: Those that its best choice depends on, in ascending order; all are eliminated later.
+        parts: What its table is the sum of.
     """
 
     variable: int
     neighbours: tuple[int, ...]
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +85,18 @@ def plan_elimination(
     dropped: set[int] = set()
     while True:
         kept = {position: (int(u), int(v)) for position, (u, v) in enumerate(edges) if position not in dropped}
-        steps, crowd = _order(sizes, list(kept.values()), table_limit)
+        order, crowd = _order(sizes, list(kept.values()), table_limit)
         if not crowd:
-            return Plan(steps=steps, dropped=frozenset(dropped))
+            return Plan(steps=_steps(sizes, kept, len(edges), order), dropped=frozenset(dropped))
         inside = [position for position, (u, v) in kept.items() if u in crowd and v in crowd]
         touching = inside or [position for position, (u, v) in kept.items() if u in crowd or v in crowd]
         dropped.add(min(touching, key=lambda position: (weights[position], -position)))
 
 
-def _order(sizes: Choices, edges: Sequence[tuple[int, int]], table_limit: int) -> tuple[tuple[Step, ...], set[int]]:
-    """The steps, or where a table is too large, the variables in it."""
+def _order(
+    sizes: Choices, edges: Sequence[tuple[int, int]], table_limit: int
+) -> tuple[list[tuple[int, tuple[int, ...]]], set[int]]:
+    """Each variable with its neighbours when its turn comes; or where a table is too large, the variables in it."""
     around: list[set[int]] = [set() for _ in sizes]
     for u, v in edges:
         around[u].add(v)
@@ -93,15 +113,45 @@ def _order(sizes: Choices, edges: Sequence[tuple[int, int]], table_limit: int) -
         variable = min(prices.values())[2]
         others = around[variable]
         if math.prod(int(sizes[v]) for v in (variable, *others)) > table_limit:
-            return (), {variable, *others}
-        steps.append(Step(variable=variable, neighbours=tuple(sorted(others))))
+            return [], {variable, *others}
+        steps.append((variable, tuple(sorted(others))))
         del prices[variable]
         for other in others:
             around[other] |= others - {other}
             around[other].discard(variable)
         for touched in set(others).union(*(around[other] for other in others)):
             prices[touched] = price(touched)
-    return tuple(steps), set()
+    return steps, set()
+
+
+def _steps(
+    sizes: Choices, edges: Mapping[int, tuple[int, int]], edge_count: int, order: Sequence[tuple[int, tuple[int, ...]]]
+) -> tuple[Step, ...]:
+    """The order as sums of tables: each goes to the first of its variables that is eliminated."""
+    rank = {variable: position for position, (variable, _) in enumerate(order)}
+    waiting: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in sizes]
+
+    def put(source: int, inside: tuple[int, ...]) -> None:
+        if inside:
+            waiting[min(inside, key=rank.__getitem__)].append((source, inside))
+
+    for variable in range(len(sizes)):
+        put(variable, (variable,))
+    for position, ends in edges.items():
+        put(len(sizes) + position, ends)
+    steps = []
+    for number, (variable, neighbours) in enumerate(order):
+        scope = (*neighbours, variable)
+        parts = tuple(_part(sizes, source, inside, scope) for source, inside in waiting[variable])
+        steps.append(Step(variable=variable, neighbours=neighbours, parts=parts))
+        put(len(sizes) + edge_count + number, neighbours)
+    return tuple(steps)
+
+
+def _part(sizes: Choices, source: int, inside: tuple[int, ...], scope: tuple[int, ...]) -> Part:
+    order = sorted(range(len(inside)), key=lambda axis: scope.index(inside[axis]))
+    shape = tuple(int(sizes[variable]) if variable in inside else 1 for variable in scope)
+    return Part(source=source, axes=(0, *(axis + 1 for axis in order)), shape=shape)
 
 
 def minimize(plan: Plan, energies: Sequence[Energy], weights: Array) -> Choices:
@@ -115,44 +165,23 @@ def minimize(plan: Plan, energies: Sequence[Energy], weights: Array) -> Choices:
     Returns:
         Choices, shape (weightings, variables).
     """
-    sizes, edges = energies[0].sizes, energies[0].edges
+    sizes, edges, count = energies[0].sizes, energies[0].edges, len(weights)
     unary = np.tensordot(weights, np.stack([energy.unary for energy in energies]), 1)
     pair = np.tensordot(weights, np.stack([energy.pair for energy in energies]), 1)
-    factors: list[list[tuple[tuple[int, ...], Array]]] = [[] for _ in sizes]
-    rank = {step.variable: position for position, step in enumerate(plan.steps)}
-
-    def put(scope: tuple[int, ...], table: Array) -> None:
-        """Hand a table to the first of its variables that is eliminated."""
-        if scope:
-            factors[min(scope, key=rank.__getitem__)].append((scope, table))
-
-    for variable, size in enumerate(sizes):
-        put((variable,), unary[:, variable, :size])
-    for position, (u, v) in enumerate(edges.tolist()):
-        if position not in plan.dropped:
-            put((u, v), pair[:, position, : sizes[u], : sizes[v]])
+    tables = [unary[:, variable, :size] for variable, size in enumerate(sizes.tolist())]
+    tables += [pair[:, at, : sizes[u], : sizes[v]] for at, (u, v) in enumerate(edges.tolist())]
     best: list[NDArray[np.intp]] = []
     for step in plan.steps:
-        scope = (*step.neighbours, step.variable)
-        table = sum(_aligned(part, inside, scope) for inside, part in factors[step.variable])
-        assert isinstance(table, np.ndarray)  # noqa: S101  # every variable has a table of its own
-        table = np.broadcast_to(table, (len(weights), *(int(sizes[v]) for v in scope)))
+        table = np.zeros((count, *(1 for _ in step.neighbours), 1))
+        for part in step.parts:
+            table = table + tables[part.source].transpose(part.axes).reshape(count, *part.shape)
         best.append(table.argmin(axis=-1))
-        put(step.neighbours, table.min(axis=-1))
-    choices = np.zeros((len(weights), len(sizes)), np.int64)
-    rows = np.arange(len(weights))
+        tables.append(table.min(axis=-1))
+    choices = np.zeros((count, len(sizes)), np.int64)
+    rows = np.arange(count)
     for step, chosen in zip(reversed(plan.steps), reversed(best), strict=True):
         choices[:, step.variable] = chosen[(rows, *(choices[:, v] for v in step.neighbours))]
     return choices if plan.is_exact else _descend(energies, weights, choices)
-
-
-def _aligned(table: Array, inside: tuple[int, ...], scope: tuple[int, ...]) -> Array:
-    """The table of the variables `inside` with the axes of `scope`, length 1 where it does not depend on one."""
-    order = sorted(range(len(inside)), key=lambda axis: scope.index(inside[axis]))
-    moved = table.transpose(0, *(axis + 1 for axis in order))
-    held = set(inside)
-    lengths = iter(moved.shape[1:])
-    return moved.reshape(len(table), *(next(lengths) if variable in held else 1 for variable in scope))
 
 
 def _descend(energies: Sequence[Energy], weights: Array, choices: Choices) -> Choices:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -39,20 +40,34 @@ class Energy:
         result: Array = total
         return result
 
-    def changes(self, choices: Choices) -> Array:
-        """What each change of a single variable adds, shape (variables, most choices); infinite beyond its choices.
-
-        `choices` is one assignment.
-        """
+    def around(self, choices: Choices) -> Array:
+        """Each variable's energy by its choice, all others as in `choices`: shape (variables, most choices)."""
         everything = np.arange(len(self.edges))
         conditional = self.unary.copy()
         if len(self.edges):
             first, second = self.edges[:, 0], self.edges[:, 1]
             np.add.at(conditional, first, self.pair[everything, :, choices[second]])
             np.add.at(conditional, second, self.pair[everything, choices[first], :])
-        conditional -= conditional[np.arange(len(self.sizes)), choices][:, None]
         conditional[np.arange(self.unary.shape[1]) >= self.sizes[:, None]] = np.inf
         return conditional
+
+    def changes(self, choices: Choices) -> Array:
+        """What each change of a single variable adds, shape (variables, most choices); infinite beyond its choices.
+
+        `choices` is one assignment.
+        """
+        conditional = self.around(choices)
+        conditional -= conditional[np.arange(len(self.sizes)), choices][:, None]
+        return conditional
+
+    @cached_property
+    def edges_of(self) -> list[list[tuple[int, int, bool]]]:
+        """By variable: the positions of its edges, who is at the other end, and whether it comes first itself."""
+        found: list[list[tuple[int, int, bool]]] = [[] for _ in self.sizes]
+        for position, (first, second) in enumerate(self.edges.tolist()):
+            found[first].append((position, second, True))
+            found[second].append((position, first, False))
+        return found
 
     @classmethod
     def weighted(cls, energies: Sequence[Self], weights: Sequence[float] | Array) -> Self:
@@ -65,3 +80,33 @@ class Energy:
             unary=np.tensordot(scales, np.stack([energy.unary for energy in energies]), 1),
             pair=np.tensordot(scales, np.stack([energy.pair for energy in energies]), 1),
         )
+
+
+class Walk:
+    """An assignment that changes one variable at a time, and what the next change would add.
+
+    Args:
+        energy: What is summed.
+        start: Where it begins; left alone.
+    """
+
+    def __init__(self, energy: Energy, start: Choices) -> None:
+        self.choices = start.copy()
+        self.value = float(energy.values(start[None])[0])
+        self._energy = energy
+        self._around = energy.around(start)
+        self._rows = np.arange(len(start))
+
+    def changes(self) -> Array:
+        """As `Energy.changes` of where it stands."""
+        changes: Array = self._around - self._around[self._rows, self.choices][:, None]
+        return changes
+
+    def change(self, variable: int, choice: int) -> None:
+        """Go on to another choice of a variable."""
+        before = int(self.choices[variable])
+        self.value += float(self._around[variable, choice] - self._around[variable, before])
+        for position, other, is_first in self._energy.edges_of[variable]:
+            table = self._energy.pair[position] if is_first else self._energy.pair[position].T
+            self._around[other] += table[choice] - table[before]
+        self.choices[variable] = choice

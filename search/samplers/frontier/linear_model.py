@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dger
 
 Array = NDArray[np.float64]
 
@@ -61,21 +62,22 @@ class LinearModel:
         factor = np.linalg.cholesky(precision)
         whitened = solve_triangular(factor, pull, lower=True)
         inverse = solve_triangular(factor, np.eye(len(mean)), lower=True, overwrite_b=True)
-        root = np.ascontiguousarray(inverse.T) * deviation[:, None]
+        root = np.asfortranarray(inverse.T * deviation[:, None])  # as BLAS updates it
         return cls(mean=mean + root @ whitened, root=root)
 
     def update(self, row: Rows, value: float, variance: float) -> None:
         """Take one more observation in (Potter's square-root filter, 1963): quadratic in the number of features."""
-        columns, factors = row.indices, row.data
-        seen = factors @ self.root[columns]
+        features = row.toarray()[0]
+        seen = features @ self.root
         innovation = float(seen @ seen) + variance
         gain = self.root @ seen / innovation
-        self.mean = self.mean + gain * (value - float(factors @ self.mean[columns]))
-        self.root -= np.outer(gain / (1.0 + np.sqrt(variance / innovation)), seen)
+        self.mean = self.mean + gain * (value - float(features @ self.mean))
+        # In place: the root is by far the largest thing that a model has.
+        dger(-1.0 / (1.0 + np.sqrt(variance / innovation)), gain, seen, a=self.root, overwrite_a=1)
 
-    def draw(self, generator: np.random.Generator) -> Array:
-        """One sample of the weights."""
-        sample: Array = self.mean + self.root @ generator.standard_normal(len(self.mean))
+    def draw(self, generator: np.random.Generator, temperature: float = 1.0) -> Array:
+        """One sample of the weights, of their distribution with its deviations times `temperature`."""
+        sample: Array = self.mean + temperature * (self.root @ generator.standard_normal(len(self.mean)))
         return sample
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:

@@ -6,18 +6,22 @@ from itertools import count
 
 import numpy as np
 
-from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.energy import Array, Choices, Energy, Walk
 
-_MOST_IMPROVEMENTS = 200
+_MOST_CHANGES = 200
+_MOST_EXCHANGES = 5
 _MOST_VISITED = 20_000
+
+# Smaller improvements are rounding.
+_NOTHING = 1e-12
 
 
 def fill_budget(cost: Energy, damage: Energy, budget: float, starts: Choices) -> Choices | None:
     """An assignment of little damage that costs at most `budget`: a heuristic, from solutions on the convex hull.
 
     From each start, what is over the budget is bought back with the changes that damage least per cost saved, and what
-    is left of it is spent on the changes, one or two at a time, that take away most damage. The starts decide how good
-    it is: the hull's neighbours on both sides of the budget.
+    is left of it is spent on the changes, of one or of two variables, that take away most damage. The starts decide how
+    good it is: the hull's neighbours on both sides of the budget.
 
     Args:
         cost: What is limited.
@@ -28,65 +32,77 @@ def fill_budget(cost: Energy, damage: Energy, budget: float, starts: Choices) ->
     Returns:
         The best of the ends reached, None where none is within the budget.
     """
-    ends = [_improve(cost, damage, budget, _afford(cost, damage, budget, start)) for start in starts]
-    feasible = [end for end in ends if cost.values(end[None])[0] <= budget]
-    if not feasible:
-        return None
-    return feasible[int(damage.values(np.stack(feasible)).argmin())]
+    best: tuple[float, Choices] | None = None
+    for start in starts:
+        costs, damages = Walk(cost, start), Walk(damage, start)
+        _afford(costs, damages, budget)
+        if costs.value > budget + _NOTHING:
+            continue
+        _improve(costs, damages, budget)
+        if best is None or damages.value < best[0]:
+            best = damages.value, damages.choices
+    return None if best is None else best[1]
 
 
-def _afford(cost: Energy, damage: Energy, budget: float, start: Choices) -> Choices:
-    """Lower the cost to the budget."""
-    x = start.copy()
-    for _ in range(_MOST_IMPROVEMENTS):
-        over = float(cost.values(x[None])[0]) - budget
+def _change(costs: Walk, damages: Walk, variable: int, choice: int) -> None:
+    costs.change(variable, choice)
+    damages.change(variable, choice)
+
+
+def _afford(costs: Walk, damages: Walk, budget: float) -> None:
+    """Lower the cost to the budget, if changes of single variables can."""
+    for _ in range(_MOST_CHANGES):
+        over = costs.value - budget
         if over <= 0:
-            break
-        cheaper, harm = cost.changes(x), damage.changes(x)
-        saving = -cheaper
-        allowed = (saving > 0) & np.isfinite(cheaper)
+            return
+        dearer, harm = costs.changes(), damages.changes()
+        allowed = dearer < 0
         if not allowed.any():
-            break
-        enough = allowed & (saving >= over)
+            return
+        enough = dearer <= -over
         if enough.any():  # one change does it: the gentlest
             price = np.where(enough, harm, np.inf)
         else:
-            price = np.where(allowed, harm / np.where(allowed, saving, 1.0), np.inf)
+            price = np.divide(harm, -dearer, out=np.full(harm.shape, np.inf), where=allowed)
         variable, choice = np.unravel_index(price.argmin(), price.shape)
-        x[variable] = choice
-    return x
+        _change(costs, damages, int(variable), int(choice))
 
 
-def _improve(cost: Energy, damage: Energy, budget: float, start: Choices) -> Choices:
-    """Lower the damage within the budget, by one change or by two together."""
-    x = start.copy()
-    slack = budget - float(cost.values(x[None])[0])
-    for _ in range(_MOST_IMPROVEMENTS if slack >= 0 else 0):
-        dearer, harm = cost.changes(x), damage.changes(x)
+def _improve(costs: Walk, damages: Walk, budget: float) -> None:
+    """Lower the damage within the budget, by single changes as long as there are any, else by two together."""
+    exchanges = 0
+    for _ in range(_MOST_CHANGES):
+        slack = budget - costs.value
+        dearer, harm = costs.changes(), damages.changes()
         price = np.where(dearer <= slack, harm, np.inf)
-        moves = [np.array(np.unravel_index(price.argmin(), price.shape))[None]]
-        exchange = _best_exchange(dearer, harm, slack)
-        if exchange is not None:
-            moves.append(exchange)
-        after = []
-        for move in moves:
-            changed = x.copy()
-            changed[move[:, 0]] = move[:, 1]
-            after.append(changed)
-        options = np.stack(after)
-        gains = np.where(cost.values(options) <= budget, damage.values(options), np.inf)
-        best = int(gains.argmin())
-        if not gains[best] < damage.values(x[None])[0] - 1e-12:
-            break
-        x = options[best]
-        slack = budget - float(cost.values(x[None])[0])
-    return x
+        variable, choice = np.unravel_index(price.argmin(), price.shape)
+        if price[variable, choice] < -_NOTHING:
+            _change(costs, damages, int(variable), int(choice))
+        elif exchanges == _MOST_EXCHANGES or not _exchange(costs, damages, budget, dearer, harm):
+            return
+        else:
+            exchanges += 1
+
+
+def _exchange(costs: Walk, damages: Walk, budget: float, dearer: Array, harm: Array) -> bool:
+    """Make the best two changes, unless they turn out to be none: neighbours are not independent."""
+    moves = _best_exchange(dearer, harm, budget - costs.value)
+    if moves is None:
+        return False
+    before, old = damages.value, damages.choices[moves[:, 0]]
+    for variable, choice in moves.tolist():
+        _change(costs, damages, variable, choice)
+    if costs.value <= budget + _NOTHING and damages.value < before - _NOTHING:
+        return True
+    for variable, choice in zip(moves[:, 0].tolist(), old.tolist(), strict=True):
+        _change(costs, damages, variable, choice)
+    return False
 
 
 def _best_exchange(dearer: Array, harm: Array, slack: float) -> Choices | None:
     """Two changes that together fit into the slack and take away most damage, were they independent; None if none do.
 
-    Shape (2, 2): variable and choice of each.
+    Shape (2, 2): the variable and the choice of each.
     """
     variables, choices = np.nonzero(np.isfinite(dearer))
     order = np.argsort(dearer[variables, choices], kind="stable")
@@ -103,7 +119,7 @@ def _best_exchange(dearer: Array, harm: Array, slack: float) -> Choices | None:
     joint = harms[with_partner] + harms[mates]
     joint[variables[with_partner] == variables[mates]] = np.inf
     best = int(joint.argmin())
-    if not joint[best] < 0:
+    if not joint[best] < -_NOTHING:
         return None
     pair = [with_partner[best], mates[best]]
     return np.stack([variables[pair], choices[pair]], axis=1).astype(np.int64)

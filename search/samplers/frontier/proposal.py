@@ -12,7 +12,7 @@ from search.samplers.frontier.link import Link
 from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
 
 _TRADE_OFFS = 24
-_BUDGETS = 4
+_BUDGETS = 3
 _MULTIPLIERS = 3
 """Weightings of the constraints per trade-off, besides the one that does without."""
 

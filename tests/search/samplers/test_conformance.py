@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
+import optuna
 import pytest
 
+from compress.policy import Policy
 from search.samplers import SAMPLERS, make_sampler
-from search.space import Knob, SearchSpace
+from search.samplers.frontier import LayerGraph, record_layer_graph
+from search.space import Choice, Knob, SearchSpace
+from search.space_record import adopt_space
 from search.study import ask_unseen, open_study, resume
+from search.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(5))
 SPACE = SearchSpace(
@@ -23,24 +29,41 @@ SPACE = SearchSpace(
     ),
 )
 
-Params = dict[str, float]
+GRAPH = LayerGraph(
+    macs=dict.fromkeys(LAYERS, 1000), neighbours=(*pairwise(LAYERS), (LAYERS[1], LAYERS[4]))
+)
+
+Params = dict[str, Choice]
+
+
+def begin(study: optuna.Study, path: Path) -> None:
+    """Record what a search records."""
+    adopt_space(study, SPACE, path)
+    record_layer_graph(study, GRAPH)
+
+
+def evaluate(policy: Policy) -> dict[str, float | str]:
+    """A made-up outcome: what stands for the device."""
+    ratio = sum((c.weight_bits / 32) * c.rank for c in policy.layers.values()) / len(LAYERS)
+    damage = sum((c.weight_bits == 8) * 0.01 + (1 - c.rank) * 0.1 for c in policy.layers.values())
+    interval = {"latency_ratio_low": 0.99 * ratio, "latency_ratio_high": 1.01 * ratio}
+    metric = 1.0 - damage
+    return {"digest": policy.digest, "latency_ratio": ratio, **interval, "divergence": damage, "metric": metric}
 
 
 def search(path: Path, name: str, trials: int, seed: int = 3) -> list[Params]:
     """What one session proposes: a made-up latency and metric stand for the device."""
-    from search.trials import OUTCOME
-
     proposed = []
     with open_study(path, name, seed) as study:
+        begin(study, path)
         seen = resume(study, SPACE)
         for _ in range(trials):
             asked = ask_unseen(study, SPACE, seen, seed)
             assert asked is not None
             trial, policy = asked
-            latency = sum((c.weight_bits / 32) * c.rank for c in policy.layers.values())
-            damage = sum((c.weight_bits == 8) * 0.01 + (1 - c.rank) * 0.1 for c in policy.layers.values())
-            trial.set_user_attr(OUTCOME, {"digest": policy.digest})
-            study.tell(trial, (latency, 1 - damage))
+            outcome = evaluate(policy)
+            trial.set_user_attr(OUTCOME, outcome)
+            study.tell(trial, (float(outcome["latency_ratio"]), float(outcome["metric"])))
             seen.add(policy, policy.digest)
             proposed.append(dict(trial.params))
     return proposed
@@ -69,6 +92,50 @@ def test_it_goes_on_in_a_study_that_another_session_began(name: str, tmp_path: P
     first = search(tmp_path / "study.db", name, 14)
     second = search(tmp_path / "study.db", name, 6)
     assert len({SPACE.policy(params).digest for params in first + second}) == 20
+
+
+def test_trials_that_run_at_once_differ(name: str, tmp_path: Path) -> None:
+    search(tmp_path / "study.db", name, 16)
+    with open_study(tmp_path / "study.db", name, 3) as study:
+        policies = {SPACE.suggest(study.ask()).digest for _ in range(6)}
+    assert len(policies) >= 5  # who knows nothing of the others may meet one by chance
+
+
+def test_trials_without_a_result_do_not_stop_it(name: str, tmp_path: Path) -> None:
+    from optuna.trial import TrialState
+
+    search(tmp_path / "study.db", name, 10)
+    with open_study(tmp_path / "study.db", name, 3) as study:
+        for state in (TrialState.FAIL, TrialState.PRUNED, None):
+            trial = study.ask()
+            SPACE.suggest(trial)
+            if state is not None:
+                study.tell(trial, state=state)
+        assert set(study.ask(dict(_distributions())).params) == {knob.name for knob in SPACE.knobs}
+
+
+def test_it_goes_where_a_constraint_is_kept(name: str, tmp_path: Path) -> None:
+    """Half the policies of 8-bit layers at full rank are too damaged; a search that minds it sees to few of those."""
+    broken = []
+    with open_study(tmp_path / "study.db", name, 3) as study:
+        begin(study, tmp_path)
+        seen = resume(study, SPACE)
+        for _ in range(45):
+            asked = ask_unseen(study, SPACE, seen, 3)
+            assert asked is not None
+            trial, policy = asked
+            outcome = evaluate(policy)
+            trial.set_constraint("drop", float(outcome["divergence"]) - 0.12)
+            trial.set_user_attr(OUTCOME, outcome)
+            study.tell(trial, (float(outcome["latency_ratio"]), float(outcome["metric"])))
+            seen.add(policy, policy.digest)
+            broken.append(float(outcome["divergence"]) > 0.12)
+    if name != "random":  # it minds nothing
+        assert sum(broken[-20:]) < 0.75 * 20
+
+
+def _distributions() -> dict[str, optuna.distributions.CategoricalDistribution]:
+    return {knob.name: optuna.distributions.CategoricalDistribution(knob.choices) for knob in SPACE.knobs}
 
 
 def test_no_other_name_is_taken() -> None:

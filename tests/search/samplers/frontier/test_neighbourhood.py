@@ -1,0 +1,106 @@
+"""Budgets between the corners of the hull, and policies that were not tried."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.samplers.frontier.elimination import minimize, plan_elimination
+from search.samplers.frontier.energy import Choices, Energy
+from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
+
+from .energies import all_assignments, graphs, random_energy
+
+Graph = tuple[Choices, Choices, np.random.Generator]
+
+
+def hull(cost: Energy, damage: Energy) -> Choices:
+    weights = np.stack([np.ones(24), np.geomspace(1e-3, 1e3, 24)], axis=1)
+    return minimize(plan_elimination(cost.sizes, cost.edges), [cost, damage], weights)
+
+
+def brackets(cost: Energy, corners: Choices, budget: float) -> Choices:
+    """The dearest corner within the budget and the cheapest beyond it."""
+    costs = cost.values(corners)
+    order = np.argsort(costs)
+    at = int(np.searchsorted(costs[order], budget))
+    return corners[order[max(0, at - 1) : at + 1]]
+
+
+@settings(deadline=None)
+@given(graphs(), st.floats(0.0, 1.0))
+def test_it_keeps_the_budget_and_is_no_worse_than_the_hull(graph: Graph, where: float) -> None:
+    sizes, edges, rng = graph
+    cost, damage = random_energy(rng, sizes, edges), random_energy(rng, sizes, edges)
+    corners = hull(cost, damage)
+    costs = cost.values(corners)
+    budget = float(costs.min() + where * (costs.max() - costs.min()))
+    found = fill_budget(cost, damage, budget, brackets(cost, corners, budget))
+    assert found is not None
+    assert cost.values(found[None])[0] <= budget + 1e-9
+    assert damage.values(found[None])[0] <= damage.values(corners[costs <= budget]).min() + 1e-9
+
+
+def test_most_budgets_are_filled_as_well_as_by_trying_everything() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.full(7, 4, np.int64)
+    edges = np.array([(v, v + 1) for v in range(6)] + [(0, 3), (3, 6)], np.int64)
+    everything = all_assignments(sizes)
+    optimal, excess = 0, []
+    for _ in range(60):
+        cost, damage = random_energy(rng, sizes, edges), random_energy(rng, sizes, edges)
+        corners = hull(cost, damage)
+        costs = cost.values(corners)
+        budget = float(rng.uniform(costs.min(), costs.max()))
+        found = fill_budget(cost, damage, budget, brackets(cost, corners, budget))
+        assert found is not None
+        damages = damage.values(everything)
+        best = damages[cost.values(everything) <= budget].min()
+        gap = (damage.values(found[None])[0] - best) / (damages.max() - damages.min())
+        optimal += gap < 1e-9
+        excess.append(gap)
+    assert optimal >= 30
+    assert np.mean(excess) < 0.02
+
+
+def test_a_budget_below_all_has_no_answer() -> None:
+    energy = random_energy(np.random.default_rng(0), np.array([2, 2]), np.array([(0, 1)]))
+    assert fill_budget(energy, energy, -1e6, np.zeros((1, 2), np.int64)) is None
+
+
+@settings(deadline=None)
+@given(graphs(4), st.integers(0, 40))
+def test_what_is_near_is_new_and_everything_is_reached(graph: Graph, steps: int) -> None:
+    sizes, edges, rng = graph
+    energy = random_energy(rng, sizes, edges)
+    start = minimize(plan_elimination(sizes, edges), [energy], np.ones((1, 1)))[0]
+    seen: set[bytes] = set()
+    for _ in range(min(steps, int(np.prod(sizes)))):
+        found = nearest_unseen(energy, start, seen)
+        assert found is not None
+        assert key(found) not in seen
+        assert (found < sizes).all()
+        seen.add(key(found))
+    if len(seen) == np.prod(sizes):
+        assert nearest_unseen(energy, start, seen) is None
+
+
+def test_of_single_changes_the_cheapest_comes_first() -> None:
+    energy = Energy(
+        sizes=np.array([3, 2]),
+        edges=np.zeros((0, 2), np.int64),
+        constant=0.0,
+        unary=np.array([[0.0, 5.0, 1.0], [0.0, 3.0, 0.0]]),
+        pair=np.zeros((0, 3, 3)),
+    )
+    seen = {key(np.array([0, 0]))}
+    found = []
+    for _ in range(3):
+        x = nearest_unseen(energy, np.array([0, 0]), seen)
+        assert x is not None
+        seen.add(key(x))
+        found.append(x.tolist())
+    assert found == [[2, 0], [0, 1], [2, 1]]
+    assert energy.values(np.array(found)) == pytest.approx([1.0, 3.0, 4.0])
