@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 KIND = "instruction count"
 
-RESOLUTION = 0.002
+RESOLUTION = 0.003
 """How far apart counts of one model can lie (relative), by what was loaded before it; small models are the worst."""
 
 
