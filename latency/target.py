@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from latency.baseline import load_fields, npz
+from latency.baseline import built_path, load_fields, npz
+from latency.built_engines import BuiltEngines
 from latency.errors import MeasurementError, OperationError, TargetError, WorkerError
 from latency.transports import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -43,14 +46,22 @@ class Target:
         profile: the target. Its engine settings are applied as they are.
         transport: how the worker is started; None for what the profile names.
         patience_s: how long an answer may take.
+        built: the folder where a ``Meter`` has kept engines that the runtime built; the one of a model that is loaded
+            runs again, and is not built a second time.
     """
 
     def __init__(
-        self, profile: HardwareProfile, *, transport: Transport | None = None, patience_s: float = 600.0
+        self,
+        profile: HardwareProfile,
+        *,
+        transport: Transport | None = None,
+        patience_s: float = 600.0,
+        built: Path | None = None,
     ) -> None:
         self.profile = profile
         self._patience_s = patience_s
         self._given = transport
+        self._engines = BuiltEngines(profile, built)
         self._open: tuple[Transport, Connection, ExitStack] | None = None
         self._machine: Machine | None = None
         self.runtime = ""
@@ -116,6 +127,7 @@ class Target:
         inputs = transport.put(npz(feeds), "inputs.npz")
         self.request("inputs", path=inputs, names=list(feeds))
         path = transport.put(model, "model.onnx")
+        self._engines.place(transport, built_path(path), hashlib.sha256(model).hexdigest())
         fields = load_fields(self.profile, path, session_entries or {})
         self.request("load", slot=_SLOT, **fields)
 

@@ -4,10 +4,11 @@ import datetime as dt
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hwprofiles import HardwareProfile, detect_machine
-from latency import TargetError
+from latency import Target, TargetError
 from latency.meters import open_meter
 from search.candidates import write_candidates
 from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
@@ -201,6 +202,7 @@ class Session:
             timed_feeds(self.workload, self.profile.engine.batch_size),
             asked=self.target_samples,
             stages=self.stages,
+            make_target=partial(Target, built=self.folder.engines_path),  # what was timed is what answers
         ) as validator:
             confirm(
                 points,

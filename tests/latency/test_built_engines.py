@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hwprofiles import Engine, Formats, HardwareProfile, Sparsity
 from latency.built_engines import BuiltEngines, timing_cache_path
 from latency.errors import OperationError, WorkerError
+from latency.target import Target
 
 DIGEST = "d" * 64
 
@@ -131,3 +133,33 @@ def test_engines_that_build_are_known() -> None:
         formats=Formats(),
         sparsity=Sparsity(channel_multiple=8),
     ).engine.builds
+
+
+class AnsweringTransport(DictTransport):
+    """Starts workers that agree to everything."""
+
+    def __enter__(self) -> AnsweringTransport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self) -> AnsweringTransport:
+        return self
+
+    def request(self, op: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
+        if op == "load":
+            self.loaded = self.files.get(fields["settings"]["built"])
+        return {"hello": {"runtime": "tensorrt 11.0"}, "machine": {"accelerator": "A GPU"}}.get(op, {})
+
+
+def test_what_was_timed_is_what_a_target_runs_again(gpu: HardwareProfile, tmp_path: Path) -> None:
+    kept = tmp_path / "engines"
+    kept.mkdir()
+    digest = hashlib.sha256(b"network").hexdigest()
+    (kept / f"{digest}.engine").write_bytes(b"PLAN")
+    (kept / f"{digest}.json").write_text(json.dumps({"key": "the key"}))
+    transport = AnsweringTransport()
+    with Target(gpu, transport=transport, built=kept) as target:  # type: ignore[arg-type]
+        target.load(b"network", {})
+    assert transport.loaded == b"the key\nPLAN"
