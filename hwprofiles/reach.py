@@ -26,9 +26,9 @@ class LocalReach(Part):
 class SshReach(Part):
     """A process on another machine, over SSH with key authentication and a known host key.
 
-    ``identity_files`` and ``known_hosts`` default to those of ``~/.ssh`` and to a running agent. ``python_command``
-    starts Python there, word by word; no shell sees it unquoted. ``folder`` is where the one private directory of a
-    session is made.
+    ``identity_files`` are the keys to try and no others; without any, those of ``~/.ssh`` and of a running agent.
+    ``known_hosts`` defaults to ``~/.ssh/known_hosts``. ``python_command`` starts Python there, word by word; no shell
+    sees it unquoted. ``folder`` is where the one private directory of a session is made.
     """
 
     transport: Literal["ssh"] = "ssh"

@@ -111,7 +111,10 @@ def _keys_of(known: asyncssh.SSHKnownHosts, host: str, addr: str, port: int) -> 
 
 
 def _identity(reach: SshReach) -> dict[str, object]:
-    """The user and the keys to log in with: those named, otherwise those of ``~/.ssh``; and an agent's."""
+    """The user and the keys to log in with: those named and no others, or those of ``~/.ssh`` and of an agent.
+
+    Servers hang up after a few keys that they do not know; an agent with many must not crowd out the one that is named.
+    """
     identity: dict[str, object] = {"username": reach.user} if reach.user else {}
     if not reach.identity_files:
         return identity
@@ -126,7 +129,7 @@ def _identity(reach: SshReach) -> dict[str, object]:
             locked = "passphrase" in str(error).lower()
             remedy = "ssh-add it to an agent, and leave it out of identity_files" if locked else "is it a private key?"
             raise TargetError(f"the key {name!r} cannot be used: {error}; {remedy}") from error
-    return {**identity, "client_keys": keys}
+    return {**identity, "client_keys": keys, "agent_path": None}
 
 
 def _host_key_words(reach: SshReach, client: Client, problem: str) -> str:
@@ -178,14 +181,15 @@ async def _no_common_key(
 
 
 def _unreachable_words(reach: SshReach, error: Exception) -> str:
-    return f"cannot reach {where(reach)}: {error}; is it on, and is the address right?"
+    what = (error.strerror if isinstance(error, OSError) else None) or error
+    return f"cannot reach {where(reach)}: {what}; is it on, and is the address right?"
 
 
 def _refusal_words(reach: SshReach) -> str:
-    tried = ", ".join(map(repr, reach.identity_files)) or "those of ~/.ssh"
+    tried = ", ".join(map(repr, reach.identity_files)) or "those of ~/.ssh, and an agent's if one runs"
     login = shlex.quote(f"{reach.user}@{reach.host}" if reach.user else reach.host)
     return (
-        f"{where(reach)} refuses to log us in with a key (tried: {tried}, and an agent's if one runs); put the public "
+        f"{where(reach)} refuses to log us in with a key (tried: {tried}); put the public "
         f"key there: ssh-copy-id {'' if reach.port == _SSH_PORT else f'-p {reach.port} '}{login}; or correct user and "
         "identity_files in reach"
     )

@@ -28,6 +28,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     wait_until(lambda: not found.sessions(), "a session's folder was left behind")
 
 
+@pytest.fixture(autouse=True)
+def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No session's folder is left on the server of a test for OpenSSH's alone either."""
+    sshd = request.getfixturevalue("sshd") if "sshd" in request.fixturenames else None
+    yield
+    if sshd is not None:
+        wait_until(lambda: not sshd.sessions(), "a session's folder was left behind")
+
+
 @pytest.fixture
 def settings() -> LinkSettings:
     return LinkSettings(

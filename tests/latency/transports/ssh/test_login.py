@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,45 @@ def test_address_of_the_sixth_version(sshd: Any, ssh_servers: Any) -> None:
         transport.get(transport.path("absent"))
 
 
-def test_agent_that_is_gone_does_not_matter(sshd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSH_AUTH_SOCK", "/no/such/agent")
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """A running agent; the function gives it a key. The user has no keys of their own."""
+    program, adder = shutil.which("ssh-agent"), shutil.which("ssh-add")
+    if program is None or adder is None:
+        pytest.skip("needs OpenSSH's agent (Debian: openssh-client)")
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    process = subprocess.Popen([program, "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not (tmp_path / "agent").exists():
+        assert time.monotonic() < until, "the agent does not listen"
+        time.sleep(0.02)
+    yield lambda key: subprocess.run([adder, "-q", str(key)], check=True, stderr=subprocess.DEVNULL) and None
+    process.terminate()
+    process.wait()
+
+
+def test_keys_of_an_agent(sshd: Any, agent: Callable[[Path], None]) -> None:
+    assert "refuses to log us in" in refusal(sshd.reach(identity_files=()))
+    agent(sshd.folder / "id")
+    with SshTransport(sshd.reach(identity_files=())):
+        pass
+
+
+def test_agent_with_many_keys_does_not_crowd_out_the_one_that_is_named(
+    sshd: Any, agent: Callable[[Path], None], tmp_path: Path
+) -> None:
+    for number in range(8):  # servers hang up after six
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / f"{number}")
+        (tmp_path / f"{number}").chmod(0o600)
+        agent(tmp_path / f"{number}")
     with SshTransport(sshd.reach()):
         pass
+
+
+def test_agent_that_is_gone_does_not_matter(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/no/such/agent")
+    assert "refuses to log us in" in refusal(server.reach(identity_files=()))

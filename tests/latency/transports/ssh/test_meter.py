@@ -56,15 +56,20 @@ def test_link_lost_while_measuring_costs_at_most_this_candidate(
     candidate: bytes,
     feeds: Feeds,
     quick: Effort,
+    until: Any,
 ) -> None:
+    def cut_off() -> None:
+        until(lambda: any(sshd.target.glob("*/candidate-*.onnx")), "no candidate came")
+        sshd.drop()
+
     slow = dataclasses.replace(quick, seconds_per_process=0.5, max_seconds=30.0)
     transport = SshTransport(sshd.reach(), settings=settings)
     with Meter(profile, baseline, feeds, effort=quick, workers=3, transport=transport) as meter:
-        timer = threading.Timer(0.4, sshd.drop)
-        timer.start()
+        cutter = threading.Thread(target=cut_off)
+        cutter.start()
         with contextlib.suppress(MeasurementError):
             assert meter.measure(candidate, effort=slow).ratio > 0
-        timer.join()
+        cutter.join()
         assert meter.cost.workers_lost > 0
         assert meter.measure(candidate, fresh=True).ratio > 0
 
