@@ -93,7 +93,7 @@ class GpuSession:
             gpu = self._open_gpu(onnxruntime, settings)
             stack.callback(gpu.close)
             own = {key: str(value) for key, value in settings["options"].items()}
-            providers = self._providers(model_bytes, settings, own)
+            providers = self._providers(model_bytes, settings, own, gpu)
             place = {"device_id": str(settings["device"]), "user_compute_stream": str(gpu.stream)}
             session = open_session(model_bytes, options, [(name, {**its, **place}) for name, its in providers])
             stack.callback(self._forget)
@@ -191,7 +191,7 @@ class GpuSession:
         self._stack.close()
 
     def _providers(
-        self, model_bytes: bytes, settings: Mapping[str, Any], own: dict[str, str]
+        self, model_bytes: bytes, settings: Mapping[str, Any], own: dict[str, str], gpu: Gpu
     ) -> list[tuple[str, dict[str, str]]]:
         """Providers in the order asked, each with its options; ``own`` are those of the settings."""
         return [(self.provider, own)]

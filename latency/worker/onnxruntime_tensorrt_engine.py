@@ -13,7 +13,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latency.worker.built_file import locked
+from latency.worker.built_file import locked, write_whole
 from latency.worker.gpu_session import GpuSession
 from latency.worker.onnx_model import read_facts
 from latency.worker.onnxruntime_session import import_onnxruntime
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+
+    from latency.worker.cuda_driver import Gpu
 
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _LIBRARY_PACKAGES = ("tensorrt_libs",)  # NVIDIA's pip packages: importing one loads what no search path has
@@ -72,6 +74,8 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
         """
         try:
             super().bind(inputs)
+            if self._settings["timing_cache"] is not None:
+                _pack(self._settings["timing_cache"])
         finally:
             self._building.close()
 
@@ -89,7 +93,7 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
         _tensorrt_number()
 
     def _providers(
-        self, model_bytes: bytes, settings: Mapping[str, Any], own: dict[str, str]
+        self, model_bytes: bytes, settings: Mapping[str, Any], own: dict[str, str], gpu: Gpu
     ) -> list[tuple[str, dict[str, str]]]:
         """TensorRT with what the model's formats need; CUDA behind it for what carries no data."""
         facts = read_facts(model_bytes)
@@ -99,7 +103,7 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
             "trt_sparsity_enable": str(int(settings["sparse_weights"])),
         }
         if settings["timing_cache"] is not None:
-            folder = Path(settings["timing_cache"]).parent
+            folder = _unpack(settings["timing_cache"], gpu.capability)
             options.update({"trt_timing_cache_enable": "1", "trt_timing_cache_path": str(folder)})
         if settings["built"] is not None:
             # A folder of the model's own: the provider tells models apart by their structure, not by their weights
@@ -108,6 +112,22 @@ class OnnxRuntimeTensorRtEngine(GpuSession):
             folder.mkdir(exist_ok=True)
             options.update({"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)})
         return [(self.provider, {**options, **own}), ("CUDAExecutionProvider", {})]
+
+
+def _unpack(timing_cache: str, capability: str) -> Path:
+    """The folder of a timing cache file, under the name that the provider reads: one for each kind of GPU."""
+    folder = Path(f"{timing_cache}.d")
+    folder.mkdir(exist_ok=True)
+    if Path(timing_cache).is_file():
+        name = f"TensorrtExecutionProvider_cache_sm{capability.replace('.', '')}.timing"
+        write_whole(str(folder / name), Path(timing_cache).read_bytes())
+    return folder
+
+
+def _pack(timing_cache: str) -> None:
+    """Makes the provider's timing cache one file again."""
+    for file in Path(f"{timing_cache}.d").glob("*.timing"):
+        write_whole(timing_cache, file.read_bytes())
 
 
 def _tensorrt_number() -> int | None:

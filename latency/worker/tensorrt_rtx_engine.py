@@ -84,7 +84,7 @@ class TensorRtRtxEngine(TensorRtEngine):
 
     def _runtime_cache(self) -> str | None:
         path = self._settings["timing_cache"]
-        return None if path is None else f"{path}.rtx"
+        return None if path is None else str(path)
 
     def _cache_note(self) -> str:
         path = self._runtime_cache()

@@ -256,8 +256,7 @@ def test_engine_is_built_once_and_kept(name: str, models: Path, tmp_path: Path) 
         assert second.artifact() == built
         assert len(second.time(3)) == 3
     assert (tmp_path / "m.engine").stat().st_mtime_ns == stamp
-    caches = [path.name for path in tmp_path.iterdir() if "cache" in path.name]
-    assert caches == ["t.cache" if name == "tensorrt" else "t.cache.rtx"]
+    assert (tmp_path / "t.cache").stat().st_size > 0
 
 
 def test_memory_on_the_gpu_is_given_back(name: str, models: Path) -> None:

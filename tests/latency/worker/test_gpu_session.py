@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latency.worker import blocking_launches
+from latency.worker import blocking_launches, onnxruntime_tensorrt_engine
+from latency.worker.cuda_driver import open_gpu
 from latency.worker.engine import EngineError
 from latency.worker.gpu_session import GpuSession, carries_data
 from latency.worker.onnxruntime_cuda_engine import OnnxRuntimeCudaEngine
@@ -200,20 +201,20 @@ def test_missing_package_is_said_before_the_missing_gpu(engine: type[GpuSession]
     assert caught.value.kind == "provider"
 
 
-def test_tensorrt_provider_gets_what_the_models_formats_need(tmp_path: Path, baseline: bytes) -> None:
+def test_tensorrt_provider_gets_what_the_models_formats_need(cuda: FakeCuda, tmp_path: Path, baseline: bytes) -> None:
     settings = {**SETTINGS, "timing_cache": str(tmp_path / "t.cache"), "built": str(tmp_path / "m.engine")}
-    engine = OnnxRuntimeTensorRtEngine()
+    engine, gpu = OnnxRuntimeTensorRtEngine(), open_gpu(0)
     own = {"trt_builder_optimization_level": "5"}
-    (name, options), (behind, _) = engine._providers(baseline, {**settings, "sparse_weights": True}, own)
+    (name, options), (behind, _) = engine._providers(baseline, {**settings, "sparse_weights": True}, own, gpu)
     assert (name, behind) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
     assert {key: options[key] for key in ("trt_int8_enable", "trt_fp16_enable", "trt_sparsity_enable")} == {
         "trt_int8_enable": "0",
         "trt_fp16_enable": "0",
         "trt_sparsity_enable": "1",
     }
-    assert options["trt_timing_cache_path"] == str(tmp_path)
+    assert Path(options["trt_timing_cache_path"]).parent == tmp_path
     assert options["trt_builder_optimization_level"] == "5"
-    others = engine._providers(baseline + b"\n\x00", {**settings, "sparse_weights": False}, {})[0][1]
+    others = engine._providers(baseline + b"\n\x00", {**settings, "sparse_weights": False}, {}, gpu)[0][1]
     assert others["trt_engine_cache_path"] != options["trt_engine_cache_path"]  # another model, other engines
     assert Path(options["trt_engine_cache_path"]).is_dir()
 
@@ -223,3 +224,16 @@ def test_tensorrt_provider_lets_others_build_when_it_fails(tmp_path: Path, basel
     for _ in range(2):  # the second would wait for ever if the first still held the lock
         with pytest.raises(EngineError):
             OnnxRuntimeTensorRtEngine().load(b"not a model", settings)
+
+
+def test_tensorrt_providers_timing_cache_is_one_file_for_us(cuda: FakeCuda, tmp_path: Path, baseline: bytes) -> None:
+    """The provider keeps it in a folder, under the name of the kind of GPU."""
+    cache = tmp_path / "timing.cache"
+    cache.write_bytes(b"timings of before")
+    settings = {**SETTINGS, "timing_cache": str(cache), "built": None, "sparse_weights": False}
+    options = OnnxRuntimeTensorRtEngine()._providers(baseline, settings, {}, open_gpu(0))[0][1]
+    (file,) = Path(options["trt_timing_cache_path"]).iterdir()
+    assert (file.name, file.read_bytes()) == ("TensorrtExecutionProvider_cache_sm89.timing", b"timings of before")
+    file.write_bytes(b"more timings")
+    onnxruntime_tensorrt_engine._pack(str(cache))
+    assert cache.read_bytes() == b"more timings"
