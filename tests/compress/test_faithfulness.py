@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from compress.errors import CompressionError, FaithfulnessError
@@ -74,3 +75,24 @@ def test_relative_difference() -> None:
     assert relative_difference([one], [one * 0]) == 1.0
     assert relative_difference([np.array([1, 2])], [np.array([3, 4])]) == 0.0, "classes are not a distance"
     assert np.isnan(relative_difference([one * np.nan], [one]))
+
+
+def test_where_another_engine_runs_it_kernels_here_are_nobodys_fault_and_wrong_outputs_are(
+    load: Callable[[str], Loaded],
+) -> None:
+    loaded = load("plain_convolutions")
+    names = [layer.name for layer in loaded.network.layers]
+    candidate = loaded.compressor("symmetric").build(mixed(loaded.network, names))
+    inputs = loaded.network, loaded.case.example, loaded.outputs
+    assert open_checked(candidate, *inputs).faithfulness.problems
+    verdict = open_checked(candidate, *inputs, judge_kernels=False).faithfulness
+    assert verdict.problems == ()
+    assert verdict.kernels, "what runs here is recorded all the same"
+    untouched = loaded.compressor().build(mixed(loaded.network, []))
+    model = onnx.load_model_from_string(untouched.onnx_bytes)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tuple(tensor.dims), np.nan, np.float32), tensor.name))
+    broken = replace(untouched, onnx_bytes=model.SerializeToString())
+    verdict = open_checked(broken, *inputs, judge_kernels=False).faithfulness
+    assert verdict.problems == ("its outputs are not finite",)

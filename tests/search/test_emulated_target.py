@@ -169,6 +169,25 @@ def test_reading_it_back_gives_the_same(emulated: RunResult) -> None:
     assert again.facts.is_emulated
 
 
+def test_what_the_target_runs_in_float_is_said_of_the_point_and_no_reason_to_refuse_it(
+    workload: Path, arm: HardwareProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symmetric formats are TensorRT's: on this host's kernels they would all be refused, on the target they may run.
+
+    The target here is a worker of this machine, whose ONNX Runtime keeps their convolutions in float.
+    """
+    monkeypatch.setattr("search.session.open_meter", FakeMeter)
+    monkeypatch.setattr("latency.target.open_transport", lambda reach: LocalTransport())
+    result = search.run(workload, arm.with_int8_scheme("symmetric"), out=tmp_path / "run", trials=2)
+    assert [point.state for point in result.points] == ["complete"] * 2
+    fp32, eight = result.points
+    assert fp32.reason == ""
+    assert "layer 'conv1' should run in integers; on the target it runs in float (FusedConv)" in eight.reason
+    manifest = json.loads((result.folder / "candidates" / eight.digest / "manifest.json").read_text())
+    assert manifest["notes"] == [eight.reason]
+    assert "on the target it runs in float" in result.page_path.read_text()
+
+
 @pytest.mark.arm
 def test_a_real_emulator_counts_and_answers(workload: Path, tmp_path: Path) -> None:
     from latency.emulation.root import find_root
