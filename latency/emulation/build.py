@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency.emulation.command import EMULATOR, emulator_command, emulator_version
+from latency.emulation.command import EMULATOR, emulator_command, emulator_version, require_plugins
 from latency.emulation.counts import between_marks, counts_name
 from latency.emulation.cpuinfo import CPUS, READ_AUXILIARY_VECTOR, cpuinfo, features
 from latency.emulation.packages import Apt, package_versions, unpack
@@ -71,6 +71,7 @@ def build_root(path: Path, *, onnxruntime_version: str, listener: Listener) -> R
     """
     path = path.expanduser().absolute()
     _require_programs()
+    require_plugins()
     emulator = emulator_version()
     _require_ours(path)
     try:

@@ -49,6 +49,19 @@ def emulator_version() -> str:
     return f"{EMULATOR} {found[1]}"
 
 
+def require_plugins() -> None:
+    """Raises TargetError unless the emulator can load plugins; some distributions build it without."""
+    path = emulator_path()
+    text = subprocess.run([path, "-h"], capture_output=True, text=True, check=False).stdout
+    if "-plugin" not in text:
+        msg = (
+            f"{path} ({emulator_version()}) was built without plugins, as that of Debian 13 is, so it cannot count; "
+            "put one with plugins first on the PATH: Debian 12's qemu-user, or qemu configured with --enable-plugins "
+            "--target-list=aarch64-linux-user"
+        )
+        raise TargetError(msg)
+
+
 def emulator_command(root: Root, cpu: str, *, counts_folder: Path | None = None) -> list[str]:
     """The words that start the root's Python as an emulated ``cpu``; a program or its options follow.
 

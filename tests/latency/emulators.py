@@ -38,6 +38,7 @@ def scripted_root(programs: Path, tmp_path: Path) -> Root:
         programs / EMULATOR,
         f"""#!/bin/sh
 if [ "$1" = --version ]; then echo "{EMULATOR} version {FAKE_VERSION} (Debian)"; exit; fi
+if [ "$1" = -h ]; then echo "-plugin QEMU_PLUGIN"; exit; fi
 [ ! -e "{tmp_path}/broken" ] || exit 3
 folder=none
 while :; do

@@ -18,6 +18,12 @@ VERSION = "1.32.0"
 Build = Callable[[Path], Root]
 
 
+def emulator(folder: Path, version: str, options: str = "-plugin QEMU_PLUGIN") -> None:
+    """Puts an emulator there that only says what it is."""
+    said = f"{EMULATOR} version {version}"
+    program(folder, EMULATOR, f'if [ "$1" = -h ]; then echo "{options}"; else echo "{said}"; fi')
+
+
 def program(folder: Path, name: str, text: str = "exit 0") -> None:
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -42,7 +48,7 @@ def without_network(programs: Path) -> Path:
     """All programs are there, and apt reaches nobody."""
     for name in ("dpkg-deb", "gcc", "apt-cache"):
         program(programs, name)
-    program(programs, EMULATOR, f"echo '{EMULATOR} version 7.2.22'")
+    emulator(programs, "7.2.22")
     program(programs, "apt-get", "echo 'E: Failed to fetch http://deb.debian.org' >&2; exit 100")
     return programs
 
@@ -55,6 +61,14 @@ def test_all_missing_programs_are_named_at_once(programs: Path, tmp_path: Path, 
     with pytest.raises(TargetError, match=words):
         build(tmp_path / "root")
     assert (list(programs.glob("apt*")), steps) == ([], [])
+
+
+def test_emulator_without_plugins_is_said_at_once(without_network: Path, tmp_path: Path, build: Build) -> None:
+    emulator(without_network, "10.0.2", options="-version")
+    with pytest.raises(
+        TargetError, match=r"qemu-aarch64 10\.0\.2\) was built without plugins, as that of Debian 13 is"
+    ):
+        build(tmp_path / "root")
 
 
 def test_failed_build_leaves_nothing_behind(
@@ -94,16 +108,16 @@ def test_complete_root_is_found_and_not_built_again(
     build: Build,
     steps: list[str],
 ) -> None:
-    program(without_network, EMULATOR, "echo 'qemu-aarch64 version 9.1.2'")
+    emulator(without_network, "9.1.2")
     assert build(fake_root.path) == fake_root
     assert steps == []
     assert usable_root(fake_root.path, "1.33.0") is None, "another runtime is asked for"
-    program(without_network, EMULATOR, "echo 'qemu-aarch64 version 9.2.0'")
+    emulator(without_network, "9.2.0")
     assert usable_root(fake_root.path, VERSION) is None, "the plugin was built for another emulator"
 
 
 def test_old_root_stays_until_the_new_one_is_finished(without_network: Path, fake_root: Root, build: Build) -> None:
-    program(without_network, EMULATOR, "echo 'qemu-aarch64 version 9.2.0'")
+    emulator(without_network, "9.2.0")
     with pytest.raises(TargetError, match="Failed to fetch"):
         build(fake_root.path)
     assert (fake_root.path / MANIFEST).exists()

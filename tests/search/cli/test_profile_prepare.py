@@ -72,6 +72,7 @@ def test_mistake_is_one_line(
 ) -> None:
     (tmp_path / "mine").touch()
     monkeypatch.setattr(build, "_require_programs", lambda: None)
+    monkeypatch.setattr(build, "require_plugins", lambda: None)
     monkeypatch.setattr(build, "emulator_version", lambda: "qemu-aarch64 7.2.22")
     named = [str(tmp_path) if argument == "FULL" else argument for argument in arguments]
     assert run_app(["profile", "prepare", *named]) == 2
