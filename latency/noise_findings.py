@@ -73,6 +73,8 @@ def noise(measurements: Sequence[Measurement]) -> Finding:
         f"the network against itself: 1 lies in {len(known) - misses} of {len(known)} intervals "
         f"(±{widths[len(widths) // 2]:.1%}); the ratio that is furthest off, by {furthest:.1%}"
     )
+    if len(known) < len(measurements):
+        seen += f"; {len(measurements) - len(known)} were too noisy to say anything"
     if misses <= _expected_misses(len(known)):
         return Finding(name="A/A", status="ok", seen=seen)
     # One more than chance allows may still be chance, seen from a hundred machines.

@@ -110,6 +110,7 @@ def test_honest_intervals_pass_and_a_bias_fails(
 def test_nothing_is_said_of_the_noise_where_nothing_was_measured_well(make_measurement: Maker) -> None:
     unreliable = make_measurement(grade="unreliable", reason="noise", remedy="stop it")
     assert noise([unreliable, unreliable]).status == "failed"
+    assert noise([unreliable, make_measurement()]).seen.endswith("; 1 were too noisy to say anything")
     assert quiet([unreliable, unreliable]).status == "failed"
     assert quiet([unreliable, make_measurement()]).status == "warning"
 
