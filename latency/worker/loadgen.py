@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _SCENARIOS = {"single-stream": "SingleStream", "offline": "Offline", "server": "Server"}
 _SUMMARY = "mlperf_log_summary.txt"
 _NS_PER_S = 1e9
-    64  # samples of the one offline query, whose result is a rate: a report costs as much as a small one
-)
 _LONGEST = 20  # a run may take this many times the time it was asked for before LoadGen ends it
 _SURELY_FASTER = 0.5  # LoadGen makes up its queries beforehand, and runs out of them if inferences are faster than told
 
