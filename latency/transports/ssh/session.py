@@ -57,13 +57,9 @@ class SshSession:
         self._connection, self._client = loop.run(
             log_in(reach, keepalive_s=settings.keepalive_s, keepalives=settings.keepalives)
         )
-        self._sftp = loop.run(self._start_sftp())
         try:
-            self._keeper_process, self._keeper = self._start_keeper()
-            loop.run(folder.put_missing(self._sftp))
-        except TargetError:
-            loop.run(self._leave_nothing())
-            raise
+            self._sftp = loop.run(self._start_sftp())
+            self._keeper_process, self._keeper = self._fill_folder()
         except BaseException:
             self.drop()
             raise
@@ -117,7 +113,6 @@ class SshSession:
             async with asyncio.timeout(self._reach.connect_timeout_s):
                 return await self._connection.start_sftp_client()
         except (asyncssh.Error, OSError) as error:
-            self._connection.abort()
             if isinstance(error, asyncssh.ChannelOpenError | asyncssh.SFTPError) and self._client.lost is None:
                 msg = (
                     f"{where(self._reach)} has no SFTP, which files travel by: {error.reason}; add 'Subsystem sftp "
@@ -125,6 +120,16 @@ class SshSession:
                 )
                 raise TargetError(msg) from error
             raise ConnectionError(f"the link to {where(self._reach)} was lost at once: {error}") from error
+
+    def _fill_folder(self) -> tuple[SshProcess, WorkerConnection]:
+        """Has a keeper stand and all files in place. A target that does not work keeps none of it."""
+        try:
+            keeper = self._start_keeper()
+            self._loop.run(self._folder.put_missing(self._sftp))
+        except TargetError:
+            self._loop.run(self._folder.discard(self._sftp))  # the keeper may be what does not work
+            raise
+        return keeper
 
     def _start_keeper(self) -> tuple[SshProcess, WorkerConnection]:
         """Makes the folder, or finds it and claims it, and starts its keeper."""
@@ -204,11 +209,6 @@ class SshSession:
             return
         self._keeper_process.write(b"\n")
         asyncio.get_running_loop().call_later(self._settings.silence_s / 4, self._beat)
-
-    async def _leave_nothing(self) -> None:
-        """Removes the folder without its keeper, which may be what does not work there."""
-        await self._folder.discard(self._sftp)
-        await self._log_out()
 
     async def _log_out(self) -> None:
         self._sftp.exit()
