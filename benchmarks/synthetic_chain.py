@@ -7,12 +7,13 @@ thousand samples would say.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compress.policy import FORMATS
-from search.samplers.frontier import Effect, LayerGraph
+from search.layer_graph import LayerGraph
+from search.samplers.frontier import Effect
 from search.space import Choice, Knob, SearchSpace
 
 COST_NOISE = 0.01
@@ -65,9 +66,7 @@ class SyntheticChain:
         )
         # Multiply-adds tell a layer's time to a factor of two, about.
         macs = (1e9 * size * rng.lognormal(0.0, 0.4, layers)).astype(np.int64)
-        self.graph = LayerGraph(
-            macs=dict(zip(names, macs.tolist(), strict=True)), neighbours=tuple(zip(names, names[1:], strict=False))
-        )
+        self.graph = LayerGraph(macs=dict(zip(names, macs.tolist(), strict=True)), neighbours=tuple(pairwise(names)))
 
     def read(self, params: Mapping[str, Choice], rng: np.random.Generator | None = None) -> Reading:
         """The figures of a policy: exact, or with a measurement's noise from `rng`."""
@@ -93,6 +92,15 @@ class SyntheticChain:
             for choice in knob.choices[1:]:
                 found = self.read({**neutral, knob.name: choice}).divergence * float(np.exp(rng.normal(0.0, 0.2)))
                 effects[knob.name, choice] = Effect(mean=found, deviation=0.3 * found + 1e-6)
+        return effects
+
+    def layer_table(self, rng: np.random.Generator) -> dict[tuple[str, Choice], Effect]:
+        """Each layer's time in each format, as a runtime's profile shows it: no conversions, a tenth of noise."""
+        effects: dict[tuple[str, Choice], Effect] = {}
+        for costs, knob in zip(self._cost, self.space.knobs, strict=True):
+            for cost, choice in zip(costs[1:].tolist(), knob.choices[1:], strict=True):
+                saved = cost * float(np.exp(rng.normal(0.0, 0.1))) - float(costs[0])
+                effects[knob.name, choice] = Effect(mean=saved, deviation=0.15 * float(costs[0]))
         return effects
 
 

@@ -54,5 +54,6 @@ class Link:
 
 def _joined(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
     weight = one[0] + other[0]
+    pull = other[0] / weight
     # What was equal stays exactly equal.
-    return weight, *(a + (b - a) * other[0] / weight for a, b in zip(one[1:], other[1:], strict=True))
+    return weight, one[1] + (other[1] - one[1]) * pull, one[2] + (other[2] - one[2]) * pull

@@ -1,5 +1,6 @@
 """A quantity that adds up over choices, learned from trials: the model, how noisy it is, and how much layers differ."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -15,6 +16,8 @@ _GROWTH = 0.2
 
 _BLOCK = 1024
 _EVIDENCE_FROM = 300
+
+# Noise and spread follow from a model, and the model from them; later fits begin with the model before.
 _ROUNDS = 2
 
 _SCALES = (0.35, 0.6, 1.0, 1.7, 3.0)
@@ -85,15 +88,15 @@ class Regression:
     def _fitted(self) -> LinearModel:
         if self._model is None or self.count >= self._fit_at:
             self._model = self._fit()
-            self._fit_at = self.count + max(1, int(_GROWTH * self.count))
+            self._fit_at = self.count + max(2, int(_GROWTH * self.count))
         return self._model
 
     def _fit(self) -> LinearModel:
         design = self.design
         if not self.count:
             return LinearModel.fit(design.mean, design.deviation, ())
-        model: LinearModel | None = None
-        for _ in range(_ROUNDS):
+        model = self._model
+        for _ in range(_ROUNDS if model is None else 1):
             values = self._values[: self.count]
             expected = values if model is None else self._expected(model)
             deviation = self._own_deviation(model)
@@ -141,7 +144,7 @@ class Regression:
             scale, misfit = option
             noise = self._variances(self._values[some], self._deviations[some], expected[some], misfit)
             # A scale is not believed at once: one observation would make of it what it likes.
-            return log_evidence(of_shared + scale**2 * of_own + np.diag(noise), residuals) - 2.0 * np.log(scale) ** 2
+            return log_evidence(of_shared + scale**2 * of_own + np.diag(noise), residuals) - 2.0 * math.log(scale) ** 2
 
         return max(product(_SCALES, self.misfits), key=score)
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from search.layer_graph import LayerGraph
 from search.samplers.frontier.energy import Choices
-from search.samplers.frontier.layer_graph import LayerGraph
 from search.space import Choice, Knob, SearchSpace
 
 EdgeKind = Literal["transition", "joint"]

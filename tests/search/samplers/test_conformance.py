@@ -9,8 +9,8 @@ import optuna
 import pytest
 
 from compress.policy import Policy
+from search.layer_graph import LayerGraph, record_layer_graph
 from search.samplers import SAMPLERS, make_sampler
-from search.samplers.frontier import LayerGraph, record_layer_graph
 from search.space import Choice, Knob, SearchSpace
 from search.space_record import adopt_space
 from search.study import ask_unseen, open_study, resume
@@ -29,9 +29,7 @@ SPACE = SearchSpace(
     ),
 )
 
-GRAPH = LayerGraph(
-    macs=dict.fromkeys(LAYERS, 1000), neighbours=(*pairwise(LAYERS), (LAYERS[1], LAYERS[4]))
-)
+GRAPH = LayerGraph(macs=dict.fromkeys(LAYERS, 1000), neighbours=(*pairwise(LAYERS), (LAYERS[1], LAYERS[4])))
 
 Params = dict[str, Choice]
 
