@@ -16,6 +16,7 @@ from search.confirmations import read_confirmations
 from search.environment import keep_environment
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.evaluate import Evaluator, has_same_kernels, validate_fp32
+from search.layer_graph import find_layer_graph, record_layer_graph
 from search.loop import Budget, SearchLoop
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
@@ -174,6 +175,7 @@ class Session:
     def _search(self, prepared: Prepared, study: "optuna.Study", budget: Budget, evaluator: Evaluator) -> None:
         with self.stages.stage("storage"):
             adopt_space(study, prepared.space, self.folder.path)
+            record_layer_graph(study, find_layer_graph(prepared.network))
             seen = resume(study, prepared.space)
         SearchLoop(
             study=study,
