@@ -9,7 +9,16 @@ from hwprofiles.vocabulary import DecidedScheme, NumberFormat, WeightOnlyCompute
 from latency.probing.reasons import why_slower
 from latency.probing.sparsity import sparse_and_dense
 from latency.probing.widths import fastest_series
-from latency.probing.wording import FORMAT_WORDS, geometric_mean, layer_words, listed, shape_key, times
+from latency.probing.wording import (
+    FORMAT_WORDS,
+    geometric_mean,
+    layer_key,
+    layer_words,
+    listed,
+    names_of,
+    shape_key,
+    times,
+)
 
 if TYPE_CHECKING:
     from hwprofiles import HardwareProfile, ProbedLayer
@@ -114,6 +123,7 @@ def _of_widths(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: Ha
     series = fastest_series([row for row in rows if row.batch_size == before.engine.batch_size])
     if not series:
         return
+    names = names_of(row for widths in series for row in widths.values())
     for widths in series:
         widest = widths[max(widths)]
         shares = [
@@ -122,7 +132,7 @@ def _of_widths(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: Ha
             if row.ratio
         ]
         how = FORMAT_WORDS[widest.format]
-        yield f"{layer_words(widest)} narrowed, {how} time by width: {', '.join(shares)}"
+        yield f"{names[layer_key(widest)]} narrowed, {how} time by width: {', '.join(shares)}"
     multiple, was = decided.sparsity.channel_multiple, before.sparsity.channel_multiple
     change = "" if multiple == was else f", was {was}"
     yield f"channel_multiple = {multiple}{change}: widths in between save less than half of what they leave out"
@@ -130,14 +140,15 @@ def _of_widths(rows: Sequence[ProbedLayer], decided: HardwareProfile, before: Ha
 
 def _of_ranks(rows: Sequence[ProbedLayer], decided: HardwareProfile) -> Iterator[str]:
     found = [row for row in rows if row.rank is not None and row.speedup is not None]
-    scheme = decided.formats.int8_scheme
-    for layer in dict.fromkeys((layer_words(row), row.batch_size, row.format) for row in found):
-        words, batch_size, name = layer
-        mine = [row for row in found if (layer_words(row), row.batch_size, row.format) == layer]
-        mine = [row for row in mine if row.scheme in (None, scheme)]
-        if mine:
-            ranks = ", ".join(f"{row.rank} {times(row.speedup)}" for row in sorted(mine, key=lambda row: row.rank or 0))
-            yield f"{words} in two factors, {FORMAT_WORDS[name]}, batch {batch_size}, by rank: {ranks}"
+    names = names_of(found)
+    series: dict[object, list[ProbedLayer]] = {}
+    for row in found:
+        if row.scheme in (None, decided.formats.int8_scheme):
+            series.setdefault((shape_key(row), row.format), []).append(row)
+    for mine in series.values():
+        ranks = ", ".join(f"{row.rank} {times(row.speedup)}" for row in sorted(mine, key=lambda row: row.rank or 0))
+        name, how = names[layer_key(mine[0])], FORMAT_WORDS[mine[0].format]
+        yield f"{name} in two factors, {how}, batch {mine[0].batch_size}, by rank: {ranks}"
 
 
 def _of_sparsity(rows: Sequence[ProbedLayer]) -> Iterator[str]:

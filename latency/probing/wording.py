@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hwprofiles import LayerShape, ProbedLayer
+
+LayerKey = tuple[str, tuple[int, ...], int, int]
 
 FORMAT_WORDS = {
     "fp32": "FP32",
@@ -35,7 +38,7 @@ def geometric_mean(rows: Iterable[ProbedLayer]) -> float | None:
 
 def shape_key(row: ProbedLayer) -> tuple[object, ...]:
     """What two rows of the same layer at the same batch size have in common."""
-    return row.operator, row.weight_shape, row.groups, row.macs, row.batch_size
+    return *layer_key(row), row.batch_size
 
 
 def layer_words(layer: LayerShape) -> str:
@@ -47,12 +50,29 @@ def layer_words(layer: LayerShape) -> str:
     return f"{layer.kind} {inputs}→{outputs}"
 
 
+def names_of(layers: Iterable[LayerShape]) -> dict[LayerKey, str]:
+    """A name for each layer by `layer_key`: its words, and its work where another layer has the same words."""
+    found = {layer_key(layer): layer for layer in layers}
+    words = {key: layer_words(layer) for key, layer in found.items()}
+    twice = Counter(words.values())
+    return {key: name if twice[name] == 1 else f"{name}, {_short_macs(found[key].macs)}" for key, name in words.items()}
+
+
+def layer_key(layer: LayerShape) -> LayerKey:
+    """What two rows of the same layer have in common."""
+    return layer.operator, layer.weight_shape, layer.groups, layer.macs
+
+
 def macs_words(macs: int) -> str:
     """`1.2 M multiply-adds`."""
+    return f"{_short_macs(macs)} multiply-adds"
+
+
+def _short_macs(macs: int) -> str:
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if macs >= limit:
-            return f"{macs / limit:.3g}{unit} multiply-adds"
-    return f"{macs} multiply-adds"
+            return f"{macs / limit:.3g}{unit}"
+    return str(macs)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hwprofiles import HardwareProfile, ProbedLayer
 from hwprofiles.vocabulary import DecidedScheme, NumberFormat
-from latency.probing.wording import layer_words, shape_key, times
+from latency.probing.wording import layer_key, names_of, shape_key, times
 
 _STYLES = {"pays": "green", "cannot pay": "red", "undecided": "dim", "refused": "dim"}
 _COLUMNS: tuple[NumberFormat, ...] = ("int8", "int8-dynamic", "int8-weights", "int4-weights", "fp16")
@@ -37,12 +37,12 @@ def _formats(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> Table | N
     if not columns:
         return None
     titles = [f"int8\n{formats.int8_scheme}" if name == "int8" else name.replace("-", "\n") for name in columns]
-    table = _table(["layer", "batch", "FP32 ms", *titles])
+    table, names = _table(["layer", "batch", "FP32 ms", *titles]), names_of(plain)
     for layer in _layers(plain):
         found = {row.format: row for row in plain if shape_key(row) == layer}
         first = next(iter(found.values()))
         cells = [_cell(found.get(name)) for name in columns]
-        table.add_row(layer_words(first), str(first.batch_size), _milliseconds(found.values()), *cells)
+        table.add_row(names[layer_key(first)], str(first.batch_size), _milliseconds(found.values()), *cells)
     return table
 
 
@@ -54,18 +54,19 @@ def _schemes(rows: Sequence[ProbedLayer], profile: HardwareProfile) -> list[Tabl
     columns = [name for name in get_args(DecidedScheme) if any(row.scheme == name for row in static)]
     if len(columns) < 2:
         return []
-    table = _table(["int8 by scheme", *columns])
+    table, names = _table(["int8 by scheme", *columns]), names_of(static)
     for layer in _layers(static):
         found = {row.scheme: row for row in static if shape_key(row) == layer}
-        table.add_row(layer_words(next(iter(found.values()))), *(_cell(found.get(name)) for name in columns))
+        name = names[layer_key(next(iter(found.values())))]
+        table.add_row(name, *(_cell(found.get(name)) for name in columns))
     return [table]
 
 
 def _table(titles: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(titles[0], no_wrap=True)
+    table.add_column(titles[0], overflow="fold")  # where a line is too long, a layer's name takes two
     for title in titles[1:]:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 

@@ -139,3 +139,9 @@ def test_what_decided_nothing_and_what_was_not_measured_is_said() -> None:
 def test_a_change_of_scheme_is_said() -> None:
     rows = [row(0.5), row(0.4, scheme="s8s8")]
     assert "int8_scheme is now s8s8, was u8s8" in said(*rows, profile=profile_with(int8_scheme="s8s8"))
+
+
+def test_ranks_of_layers_that_differ_in_their_work_alone_stay_apart() -> None:
+    found = said(row(0.5, rank=16), row(0.25, rank=16, macs=64 * 64 * 9 * 49))
+    assert "Conv 3×3 64→64, 7.23 M in two factors, int8, batch 1, by rank: 16 ×2.00" in found
+    assert "Conv 3×3 64→64, 1.81 M in two factors, int8, batch 1, by rank: 16 ×4.00" in found
