@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn, TextIO
 
-LOCK_SUFFIX = ".lock"  # of the file that a worker holds
+_LOCKS = ".lock"  # the end of the names of files that workers hold
 _OWNER = "owner"  # held by each keeper; without a holder a folder is a leftover
 _TURN = "turn"  # held while it is decided who keeps the folder
 CLAIM = "claim"  # holds the word of the session whose keeper keeps it
@@ -69,13 +69,18 @@ class Keeper:
         self._remove()
 
     def _take_over(self) -> bool:
-        """Keeps the folder from now on. Returns False if the keeper before has just removed it."""
+        """Keeps the folder from now on. Returns False if the keeper before has just removed it.
+
+        Workers of the session before have lost their link. They would end by themselves, but take the processor for
+        seconds until then, from what is measured next.
+        """
         import fcntl
 
         try:
             with self._turn():
                 self._owner = (self._folder / _OWNER).open("a+")
                 fcntl.flock(self._owner, fcntl.LOCK_SH)
+                self._end_workers()
         except FileNotFoundError:
             return False
         return True
@@ -117,12 +122,15 @@ class Keeper:
             with self._turn():
                 if (self._folder / CLAIM).read_text() != self._claim:
                     return
-                for lock in self._folder.glob(f"*{LOCK_SUFFIX}"):
-                    end_holder(lock, _KILL_S)
+                self._end_workers()
                 self._folder.rename(gone)  # at once: another keeper finds all of it or nothing
         except FileNotFoundError:
             return
         shutil.rmtree(gone, ignore_errors=True)
+
+    def _end_workers(self) -> None:
+        for lock in self._folder.glob(f"*{_LOCKS}"):
+            end_holder(lock, _KILL_S)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from latency.transports import Connection, Transport
@@ -108,6 +109,19 @@ def sleeps() -> list[float]:
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool], str], None]:
     return wait_until
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+
+    def is_alive(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return is_alive
 
 
 def wait_until(holds: Callable[[], bool], otherwise: str) -> None:

@@ -77,34 +77,34 @@ def test_one_private_folder_that_goes_with_the_session(server: Any, open_ssh: An
 
 @pytest.mark.parametrize("fault", [None, "hangs"])
 def test_client_that_is_killed_leaves_nothing(
-    server: Any, client: Any, faulty_command: Callable[[str], list[str]], fault: str | None, until: Any
+    server: Any, client: Any, faulty_command: Callable[[str], list[str]], fault: str | None, until: Any, alive: Any
 ) -> None:
     process, pid = client(server, *(faulty_command(fault) if fault else ()))
     (folder,) = server.sessions()
     time.sleep(0.3 if fault else 0)  # until the worker hangs
     process.send_signal(signal.SIGKILL)
     until(lambda: not folder.exists(), "the folder outlived its session")
-    until(lambda: not psutil.pid_exists(pid), "the worker outlived its session")
+    until(lambda: not alive(pid), "the worker outlived its session")
 
 
-def test_client_that_is_interrupted_clears_away_at_once(server: Any, client: Any) -> None:
+def test_client_that_is_interrupted_clears_away_at_once(server: Any, client: Any, alive: Any) -> None:
     process, pid = client(server)
     process.send_signal(signal.SIGINT)
     _out, stderr = process.communicate(timeout=60)
     assert stderr.rstrip().endswith("KeyboardInterrupt")
     assert stderr.count("Traceback") == 1, "nothing else goes wrong on the way out"
     assert server.sessions() == []
-    assert not psutil.pid_exists(pid)
+    assert not alive(pid)
 
 
 def test_folder_of_a_session_whose_keeper_was_killed_too_is_removed_by_the_next(
-    sshd: Any, client: Any, open_ssh: Any, until: Any
+    sshd: Any, client: Any, open_ssh: Any, until: Any, alive: Any
 ) -> None:
     process, pid = client(sshd)
     (folder,) = sshd.sessions()
     keeper_of(folder).kill()
     process.send_signal(signal.SIGKILL)
-    until(lambda: not psutil.pid_exists(pid), "the worker outlived its session")
+    until(lambda: not alive(pid), "the worker outlived its session")
     assert sshd.sessions() == [folder]
     (sshd.target / "paretune-session-notes").mkdir()
     with open_ssh(sshd) as transport:

@@ -25,12 +25,15 @@ def cut_off_soon(server: Any) -> threading.Timer:
     return timer
 
 
-def test_link_lost_while_timing_costs_the_workers(server: Any, open_ssh: Any, prepare: Any, time_both: Any) -> None:
+def test_link_lost_while_timing_costs_the_workers(
+    server: Any, open_ssh: Any, prepare: Any, time_both: Any, alive: Any
+) -> None:
     with open_ssh(server) as transport:
         prepared = prepare(transport)
         first, second = transport.start(), transport.start()
         prepared.load(first)
         prepared.load(second)
+        pid = first.request("hello", 60, engine="onnxruntime")["pid"]
         timer = cut_off_soon(server)
         with pytest.raises(WorkerError, match=rf"ended during 'time_interleaved'; {LOST}"):
             time_both(first, 30.0)
@@ -38,6 +41,7 @@ def test_link_lost_while_timing_costs_the_workers(server: Any, open_ssh: Any, pr
         with pytest.raises(WorkerError, match=r"no longer reads|ended during"):
             time_both(second, 0.1)
         again = transport.start()
+        assert not alive(pid), "a worker without a link takes time from those that have one"
         prepared.load(again)
         assert time_both(again, 0.05)["samples"]
 

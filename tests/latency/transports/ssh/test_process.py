@@ -46,7 +46,14 @@ def test_answer_that_is_none_says_how(
     ],
 )
 def test_runtime_that_dies_or_hangs_costs_its_worker_only(
-    server: Any, settings: LinkSettings, faulty_command: Faulty, prepare: Any, fault: str, words: str, until: Any
+    server: Any,
+    settings: LinkSettings,
+    faulty_command: Faulty,
+    prepare: Any,
+    fault: str,
+    words: str,
+    until: Any,
+    alive: Any,
 ) -> None:
     with SshTransport(server.reach(), settings=settings, command=faulty_command(fault)) as transport:
         prepared = prepare(transport)
@@ -55,7 +62,7 @@ def test_runtime_that_dies_or_hangs_costs_its_worker_only(
         pid = connection.request("hello", 60, engine="onnxruntime")["pid"]
         with pytest.raises(WorkerError, match=words):
             connection.request("time_interleaved", 0.5, slots=["a", "b"], budget_s=0, min_rounds=1, limit_s=0)
-        until(lambda: not Path(f"/proc/{pid}").exists(), "a worker that hung was not killed")
+        until(lambda: not alive(pid), "a worker that hung was not killed")
         prepared.load(other)
 
 
