@@ -177,7 +177,7 @@ class Evaluator:
         validation = self._validation
         with self._stages.stage("scoring"):
             accuracy = evaluate(
-                _counting(predict, self._stages),
+                counting(predict, self._stages),
                 validation.samples,
                 validation.metric,
                 batch_size=self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE,
@@ -205,11 +205,11 @@ def validate_fp32(network: bytes, samples: Samples, metric: Metric, *, threads: 
     with stages.stage("session loading"):
         predict = session_predictor(open_session(network, threads=threads))
     with stages.stage("scoring"):
-        evaluation = evaluate(_counting(predict, stages), samples, metric, batch_size=BATCH_SIZE)
+        evaluation = evaluate(counting(predict, stages), samples, metric, batch_size=BATCH_SIZE)
     return Validation(samples=samples, metric=metric, fp32=evaluation)
 
 
-def _counting(predict: Predict, stages: StageClock) -> Predict:
+def counting(predict: Predict, stages: StageClock) -> Predict:
     """`predict`, its seconds counted as inference."""
 
     def counted(feeds: Feeds) -> Mapping[str, NDArray[Any]]:

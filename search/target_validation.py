@@ -17,10 +17,11 @@ from compress.network import Network
 from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target, TargetError
+from search.evaluate import counting
 from search.stages import StageClock
 from search.target_accuracy import TargetAccuracy, compare_on_target
 from search.target_kernels import layers_in_float, sentences
-from workloads import Accuracy, Drop, Feeds, Metric, Samples, evaluate
+from workloads import Accuracy, Drop, Feeds, Metric, Samples, WorkloadError, evaluate
 
 ALL = "all"
 SAMPLES_BY_TRANSPORT: Mapping[str, int | None] = {"local": None, "ssh": 256, "emulated": 64}
@@ -124,8 +125,7 @@ class TargetValidator:
         if is_this_host(self._profile):
             return OnTarget(accuracy=_as_on_host(accuracy, drop))
         with self._stages.stage("accuracy on the target"), self._replaced_if_lost() as target:
-            if self._fp32 is None:
-                self._fp32 = self._score(target, self._network.onnx_bytes, {})
+            self._fp32 = self._fp32 or self._score_fp32(target)
             scored = self._score(target, candidate.onnx_bytes, candidate.session_entries)
             problems = self._problems(target, candidate)
         on_host = Accuracy(metric=accuracy.metric, scores=accuracy.scores[self._positions])
@@ -146,9 +146,16 @@ class TargetValidator:
         self._target = None
         self._stack.close()
 
+    def _score_fp32(self, target: Target) -> Accuracy:
+        try:
+            return self._score(target, self._network.onnx_bytes, {})
+        except (MeasurementError, WorkloadError) as error:
+            raise MeasurementError(f"FP32 itself cannot be validated on the target: {error}") from error
+
     def _score(self, target: Target, model: bytes, session_entries: Mapping[str, str]) -> Accuracy:
         target.load(model, self._feeds, session_entries)
-        return evaluate(target.predict, self._samples, self._metric, batch_size=self._samples_at_once()).accuracy
+        predict = counting(target.predict, self._stages)
+        return evaluate(predict, self._samples, self._metric, batch_size=self._samples_at_once()).accuracy
 
     def _samples_at_once(self) -> int:
         """As many as a request may carry, in full batches: dynamic formats share their ranges within these."""
@@ -160,6 +167,7 @@ class TargetValidator:
         try:
             rows = target.layers(1)
         except MeasurementError as error:
+            self._close()  # the worker may have died over it
             return (f"the target does not say which kernels it runs: {error}",)
         return tuple(sentences(layers_in_float(rows, self._network.layers, candidate.formats)))
 
