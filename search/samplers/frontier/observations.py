@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # A 95% interval spans this many standard deviations of a normal.
 _INTERVAL = 2 * 1.959964
 
+# Outputs this far from FP32's, in units of their variance, are rubbish; how much of it, even infinitely much, is noise.
+_MOST_DIVERGENCE = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
@@ -93,7 +96,8 @@ class TrialReader:
             cost_ratio=ratio,
             cost_deviation=0.0 if math.isnan(deviation) else deviation,
             constraints=trial.constraints,
-            **figures,
+            divergence=min(figures["divergence"], _MOST_DIVERGENCE),
+            metric=figures["metric"],
         )
 
 
