@@ -102,6 +102,9 @@ def test_every_engine_is_under_test() -> None:
 # What must hold everywhere.
 
 
+_REMEDIES = ("install", "check what nvidia-smi", "correct device", "choose engine")
+
+
 def test_missing_runtime_or_gpu_is_said_with_what_to_do(
     engine: Engine, name: str, baseline: bytes, feeds: dict[str, np.ndarray]
 ) -> None:
@@ -111,7 +114,7 @@ def test_missing_runtime_or_gpu_is_said_with_what_to_do(
         engine.bind(feeds)
     except EngineError as error:
         assert error.kind in MISSING  # noqa: PT017 - either way out is right, depending on the machine
-        assert any(word in str(error) for word in ("install", "check what nvidia-smi", "correct device"))  # noqa: PT017
+        assert any(word in str(error) for word in _REMEDIES)  # noqa: PT017
         with pytest.raises(EngineError, match=r"no model is loaded|no inputs are bound"):
             engine.time(1)
     else:
