@@ -213,9 +213,9 @@ def outside_witness(subject: Subject, runs: int) -> dict[str, Figure]:
     for _ in range(runs):
         found = call_witness(subject.profile, subject.network.onnx_bytes, feeds, traffic)
         ratios.append(found.ratio)
+        verdict = "VALID" if found.result.valid else "INVALID"
         print(
-            f"  LoadGen {found.loadgen_ms:.3f} ms ({'VALID' if found.result.valid else 'INVALID'}), ours {found.our_ms:.3f} ms, "
-            f"after over before {found.our_drift:.3f}"
+            f"  LoadGen {found.loadgen_ms:.3f} ms, {verdict}; ours {found.our_ms:.3f} ms, drift {found.our_drift:.3f}"
         )
     return {
         "LoadGen's median against ours: median difference": Figure(
@@ -270,3 +270,7 @@ def show(name: str, measurements: Sequence[Measurement]) -> None:
             f"  {each.ratio:.4f} [{each.ratio_low:.4f}, {each.ratio_high:.4f}] ±{each.ratio_half_width:.2%} "
             f"{each.grade}, baseline {each.baseline_ms:.3f} ms: {each.reason}"
         )
+
+
+if __name__ == "__main__":
+    main()
