@@ -21,9 +21,10 @@ from latency.errors import TargetError
 from latency.transports.ssh import LinkSettings, SshTransport
 
 CLIENT = """
-import dataclasses, sys, time
+import signal, sys, time
 from hwprofiles import SshReach
 from latency.transports.ssh import LinkSettings, SshTransport
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 reach, settings = SshReach.model_validate_json(sys.argv[1]), LinkSettings(grace_s=0.5)
 with SshTransport(reach, settings=settings, command=sys.argv[2:] or None) as transport:
     connection = transport.start()
