@@ -20,6 +20,7 @@ CANDIDATE = "candidate"
 
 _WARM_UP_S = 0.05
 _MIN_ROUNDS = 3  # of A-B-B-A in each process, so that a slow model has a dozen from four
+_WORD_S = 5.0  # an idle worker answers at once
 _MIN_PROCESSES = 2  # fewer have no interval
 _MAX_LOSSES = 2  # workers that one candidate may cost before it is given up
 
@@ -149,6 +150,7 @@ class Rounds:
                 return self._time(worker)
             except WorkerError as error:
                 worker.lost = True
+                self._find_others_lost()
                 self._lose(error)
                 self._load_everywhere()
 
@@ -178,6 +180,15 @@ class Rounds:
     def _warm_up(self, connection: Connection, slots: list[str]) -> int:
         answer = connection.request("warm_up", self._patience_s + _WARM_UP_S, slots=slots, budget_s=_WARM_UP_S)
         return int(answer["inference_ns"])
+
+    def _find_others_lost(self) -> None:
+        """Asks the other workers for a word: a link or a board takes all of them at once, and that is one loss."""
+        for worker in self._ring.workers:
+            if worker.ready and not worker.lost:
+                try:
+                    worker.connection.request("state", _WORD_S)
+                except (WorkerError, OperationError):
+                    worker.lost = True
 
     def _lose(self, error: WorkerError) -> None:
         self.losses += 1

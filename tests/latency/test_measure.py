@@ -6,11 +6,13 @@ import dataclasses
 import errno
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from hwprofiles import HardwareProfile, detect_machine
@@ -210,3 +212,25 @@ def test_importing_loads_nothing_heavy() -> None:
     code = f"import sys, latency; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def kill_all_workers() -> None:
+    """As a link does that is lost."""
+    for child in psutil.Process().children():
+        if any(word.endswith("worker.pyz") for word in child.cmdline()):
+            child.kill()
+
+
+def test_workers_that_are_lost_together_are_one_loss(
+    profile: HardwareProfile, baseline: bytes, candidate: bytes, feeds: Feeds, quick: Effort
+) -> None:
+    effort = dataclasses.replace(quick, seconds_per_process=0.5)
+    with Meter(profile, baseline, feeds, effort=effort, workers=4) as meter:
+        meter.measure(candidate, effort=quick)
+        drop = threading.Timer(0.8, kill_all_workers)
+        drop.start()
+        measurement = meter.measure(candidate, fresh=True)
+        drop.join()
+        meter.measure(candidate, fresh=True, effort=quick)
+        assert len(measurement.processes) >= 2
+        assert 1 <= meter.cost.workers_lost <= 2, "four workers at one moment; what was being replaced may be another"
