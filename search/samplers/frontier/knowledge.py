@@ -49,10 +49,12 @@ class Knowledge:
 
     def __init__(self, variables: Variables, *, cost: Priors, damage: Priors) -> None:
         self.variables = variables
-        self._plan = plan_elimination(variables.sizes, variables.pairs)
         self._reader = TrialReader(variables=variables)
         self._cost = Regression(design=build_design(variables, cost), misfits=_COST_MISFITS)
         self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
+        believed = self._cost.design.energy(self._cost.design.mean).pair
+        strengths = (believed.max(axis=(1, 2)) - believed.min(axis=(1, 2))).tolist()
+        self._plan = plan_elimination(variables.sizes, variables.pairs, strengths)
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
         self._range = math.inf, 0.0
