@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hwprofiles import HardwareProfile, Machine, detect_machine
-from search.errors import RunFolderError
+from search.errors import RunFolderError, SearchError
 from search.run_folder import RunFolder
 
 FORMAT_VERSION = 1
@@ -22,6 +22,21 @@ def read_environment(folder: RunFolder) -> dict[str, Any]:
         RunFolderError: The file is damaged, or of a newer paretune.
     """
     return folder.read_json(folder.environment_path, FORMAT_VERSION)
+
+
+def require_target(profile: HardwareProfile, machine: Machine) -> None:
+    """See that the machine behind a profile is the one that it describes.
+
+    Raises:
+        SearchError: It lacks something; its figures would be those of another device.
+    """
+    missing = profile.missing_on(machine)
+    if missing:
+        found = f"{machine.accelerator or machine.cpu} ({machine.architecture})"
+        raise SearchError(
+            f"profile {profile.name!r} is for a machine with {', '.join(profile.requires)}; {found} lacks "
+            f"{', '.join(missing)}: run it on that device, give --host, or another profile (paretune profile list)"
+        )
 
 
 def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machine, runtime: str) -> None:

@@ -13,7 +13,7 @@ from latency.meters import open_meter
 from search.candidates import write_candidates
 from search.confirm import ENOUGH_POINTS, PASSES, confirm, unconfirmed
 from search.confirmations import read_confirmations
-from search.environment import keep_environment
+from search.environment import keep_environment, require_target
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.evaluate import Evaluator, has_same_kernels, validate_fp32
 from search.layer_graph import find_layer_graph, record_layer_graph
@@ -128,6 +128,7 @@ class Session:
         feeds = timed_feeds(self.workload, self.profile.engine.batch_size)
         with open_meter(self.profile, network, feeds, log_folder=self.folder.path) as meter:
             self.stages.add("worker start", meter.cost.overhead_s)
+            require_target(self.profile, meter.machine)
             keep_environment(self.folder, self.profile, meter.machine, meter.runtime)
             self._begin_session(budget)
             judge_kernels = has_same_kernels(self.profile, meter.machine, detect_machine())

@@ -51,6 +51,8 @@ def _options(
 ) -> None:
     profile.require_command(context)
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+    # A worker or a link that is lost, and found again: a run goes on, and says so.
+    logging.getLogger("latency").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def run_app(arguments: Sequence[str] | None = None) -> int:

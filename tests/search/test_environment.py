@@ -11,8 +11,8 @@ import pytest
 
 import search
 from hwprofiles import HardwareProfile, Machine, SshReach, detect_machine
-from search.environment import keep_environment, read_environment
-from search.errors import RunFolderError
+from search.environment import keep_environment, read_environment, require_target
+from search.errors import RunFolderError, SearchError
 from search.run_folder import RunFolder
 
 MACHINE = Machine(
@@ -107,3 +107,10 @@ def test_a_search_on_another_machine_leaves_the_run_as_it_was(
         "run.toml",  # the workload's file lies elsewhere now
     }
     assert RunFolder(run_copy).read_config()["sessions"] == sessions
+
+
+def test_another_machine_than_the_profile_describes_is_refused(profile: HardwareProfile) -> None:
+    require_target(profile.model_copy(update={"requires": ("x86_64", "avx2")}), MACHINE)
+    board = profile.model_copy(update={"requires": ("aarch64", "avx2")})
+    with pytest.raises(SearchError, match=r"is for a machine with aarch64, avx2; A \(x86_64\) lacks aarch64: .*--host"):
+        require_target(board, MACHINE)

@@ -65,20 +65,17 @@ def test_a_target_unplugged_in_the_search_loses_nothing_and_the_same_command_goe
         if step.stage == "search" and step.done == 2:
             ssh_server.stop()
 
-    said = (
-        r"3 trials failed one after another; #4 failed: .*; what was found before is reported, unconfirmed, in '.*run'"
-    )
+    said = r"the target went away: the link to .* did not come back .*; what was found before is reported, unconfirmed"
     with pytest.raises(SearchError, match=said):
         search.run(workload, board, out=tmp_path / "run", trials=20, listener=unplug)
     result = search.read_result(tmp_path / "run")
-    assert [point.state for point in result.points] == ["complete"] * 2 + ["failed"] * 3
-    assert all("link to" in point.reason for point in result.points[2:])
+    assert [point.state for point in result.points] == ["complete"] * 2, "what the target did is no candidate's fault"
     assert not result.is_confirmed
     assert "not yet confirmed" in result.page_path.read_text()
     ssh_server.start()
-    again = search.run(workload, board, out=tmp_path / "run", trials=6)
+    again = search.run(workload, board, out=tmp_path / "run", trials=4)
     assert again.is_confirmed
-    assert [point.state for point in again.points] == ["complete"] * 2 + ["failed"] * 3 + ["complete"]
+    assert [point.state for point in again.points] == ["complete"] * 4
 
 
 def test_a_target_unplugged_in_the_confirmation_leaves_a_report(

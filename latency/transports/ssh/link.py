@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from latency.errors import TargetError, WorkerError
+from latency.errors import TargetError
 from latency.transports.ssh.login import where
 from latency.transports.ssh.session import SshSession
 
@@ -26,7 +26,7 @@ class LinkSettings:
     """How patient a link is.
 
     Args:
-        attempts: how often a lost link is tried again before a worker counts as lost.
+        attempts: how often a lost link is tried again before the target counts as gone; about nine minutes.
         first_pause_s: before the second attempt; each further one waits twice as long.
         longest_pause_s: the most that one waits.
         keepalive_s: after this long without a word the target is asked for one.
@@ -38,7 +38,7 @@ class LinkSettings:
         ValueError: one of them is not above zero.
     """
 
-    attempts: int = 8
+    attempts: int = 40
     first_pause_s: float = 0.5
     longest_pause_s: float = 15.0
     keepalive_s: float = 10.0
@@ -113,8 +113,8 @@ class SshLink:
         """The session; another one, after some attempts, where the link was lost.
 
         Raises:
-            WorkerError: no attempt succeeded. The next call tries again.
-            TargetError: the target has no room, or shows another host key.
+            TargetError: no attempt succeeded (the next call tries again), or the target has no room, or shows another
+                host key.
         """
         return self.standing() or self._log_in_again()
 
@@ -140,4 +140,4 @@ class SshLink:
             f"the link to {where(self._reach)} was lost ({self._lost}) and did not come back in "
             f"{self._settings.attempts} attempts; the last one: {problem}"
         )
-        raise WorkerError(msg) from problem
+        raise TargetError(msg) from problem

@@ -92,13 +92,13 @@ def test_server_that_does_not_come_back(server: Any, settings: LinkSettings, sle
         connection = transport.start()
         server.stop()
         with pytest.raises(
-            WorkerError, match=r"the link to .*127\.0\.0\.1.* was lost \(.*\) and did not come back in 4"
+            TargetError, match=r"the link to .*127\.0\.0\.1.* was lost \(.*\) and did not come back in 4"
         ):
             transport.start()
         assert sleeps == [0.0, 0.1, 0.2, 0.2]
         assert transport.put(b"new", "file") == path, "what is put meanwhile waits"
         transport.remove(transport.put(b"", "removed meanwhile"))
-        with pytest.raises(WorkerError, match="did not come back"):
+        with pytest.raises(TargetError, match="did not come back"):
             transport.get(path)
         connection.close()
         server.start()
