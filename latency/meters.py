@@ -49,9 +49,7 @@ def open_meter(
     if profile.reach.transport != "emulated":
         log = None if log_folder is None else MeasurementLog(log_folder / MEASUREMENTS)
         built = None if log_folder is None else log_folder / ENGINES
-        return Meter(
-            profile, baseline, feeds, baseline_session_entries=baseline_session_entries, log=log, built=built
-        )
+        return Meter(profile, baseline, feeds, baseline_session_entries=baseline_session_entries, log=log, built=built)
     from latency.emulation.instruction_log import InstructionLog
     from latency.emulation.instruction_meter import InstructionMeter
 
