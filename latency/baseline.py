@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from latency.transports import Transport
 
 
+_SPARE = "spare"
+_LARGEST_SPARE = 64 * 2**20  # bytes; what is larger is slow, and a few microseconds do not show
+
+
 class Baseline:
     """The frozen FP32 model on its inputs, under a profile's engine settings.
 
@@ -56,11 +60,16 @@ class Baseline:
         self._timing_cache = timing_cache
         inputs_path = transport.put(npz(self._feeds), "inputs.npz")
         model_path = transport.put(self._model, "baseline.onnx")
+        baseline = self.load_fields(model_path, self._entries)
+        # The first session of a process is slower than later ones of the same model, by 7 to 10 µs an inference (its
+        # memory lies among the libraries'): a spare one takes that place, so that it falls on neither side.
+        spare = self._engine.name == "onnxruntime" and len(self._model) <= _LARGEST_SPARE
         return [
             Request(op="hello", fields={"engine": self._engine.name}),
             Request(op="machine", fields={"engine": self._engine.name, "device": self._engine.device}),
             Request(op="inputs", fields={"path": inputs_path, "names": list(self._feeds)}),
-            Request(op="load", fields={"slot": BASELINE, **self.load_fields(model_path, self._entries)}),
+            *([Request(op="load", fields={"slot": _SPARE, **baseline})] if spare else []),
+            Request(op="load", fields={"slot": BASELINE, **baseline}),
         ]
 
     def load_fields(self, path: str, session_entries: Mapping[str, str]) -> dict[str, Any]:

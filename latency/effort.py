@@ -11,8 +11,8 @@ class Effort:
 
     In a pass every worker times the two models for ``seconds_per_process``; with slow models, for three rounds of four
     inferences at least. When the ratio's interval is then wider than ``target_half_width`` (relative), there is another
-    pass, up to ``max_passes``, as long as one fits into ``max_seconds``: in the same workers where samples are what is
-    wanting, in fresh ones where processes are.
+    pass, up to ``max_passes``, as long as one fits into ``max_seconds``: in the same workers, and from the third on in
+    fresh ones where not samples but processes are wanting (starting them costs more than a pass).
     """
 
     target_half_width: float
@@ -34,7 +34,7 @@ class Effort:
 
 
 # Enough to rank candidates.
-SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.11, max_passes=2, max_seconds=4.0)
+SEARCH = Effort(target_half_width=0.007, seconds_per_process=0.13, max_passes=2, max_seconds=4.0)
 # For what that could not tell.
 RETRY = Effort(target_half_width=0.03, seconds_per_process=0.3, max_passes=3, max_seconds=10.0)
 # One pass of a confirmation; whoever confirms takes several and combines them. Between two passes over several

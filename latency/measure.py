@@ -260,7 +260,7 @@ class Meter:
                 return verdict
             if verdict.crowded and threads > 1:
                 rounds.forget()
-            if verdict.estimate.wants_processes:
+            if verdict.estimate.wants_processes and number > 1:
                 ring.replace_all()
             number += 1
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 _CONFIDENCE = 0.95
 _PRIOR_DEGREES_LIMIT = 12.0  # the spread of earlier models is worth this many processes at the most
+_REMEMBERED = 40  # models
 _DEGREES_PER_PRIOR_DEGREE = 3.0
 _MEDIAN_OVER_MEAN = math.pi / 2  # variance of a median over that of a mean, normal distribution
 _NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, normal distribution
@@ -27,8 +30,8 @@ MINIMUM_SAMPLES = {50: 11, 90: 64, 95: 130, 99: 662}
 class SpreadPrior:
     """What earlier models on the same workers say of the spread between processes.
 
-    ``variance`` is that of a process's true log ratio around the model's, sampling error left out; it is an average
-    of unbiased estimates and may fall below zero by chance. ``degrees``: how many degrees of freedom it is worth.
+    ``variance`` is that of a process's true log ratio around the model's, sampling error left out; as a difference of
+    two estimates it may fall below zero by chance. ``degrees``: how many degrees of freedom it is worth.
     """
 
     variance: float = 0.0
@@ -39,15 +42,16 @@ class SpreadPrior:
 class RatioEstimate:
     """Candidate over baseline, with its 95% interval.
 
-    ``variance`` is between the processes, sampling error taken off and without any prior: unbiased, so it may be
-    below zero. ``degrees`` are its degrees of freedom. ``wants_processes`` says that the spread between processes makes
-    most of the interval, so that more of them would narrow it and more samples would not.
+    ``observed`` is the variance of the processes' own medians, with ``degrees`` of freedom, and ``sampling`` how much
+    of it their finite numbers of rounds explain; no prior is in them. ``wants_processes`` says that the spread between
+    processes makes most of the interval, so that more of them would narrow it and more samples would not.
     """
 
     ratio: float
     low: float
     high: float
-    variance: float
+    observed: float
+    sampling: float
     degrees: int
     wants_processes: bool
 
@@ -58,23 +62,28 @@ class RatioEstimate:
 
 
 class SpreadPool:
-    """Gathers the spread between processes over models, so that later models need not find it out anew."""
+    """Gathers the spread between processes over models, so that later models need not find it out anew.
+
+    The typical one counts: a model that was measured while the machine was disturbed does not widen those after it.
+    """
 
     def __init__(self) -> None:
-        self._sum = 0.0
-        self._degrees = 0
+        self._seen: deque[RatioEstimate] = deque(maxlen=_REMEMBERED)
 
     def add(self, estimate: RatioEstimate) -> None:
         """Takes in one model's spread."""
-        self._sum += estimate.variance * estimate.degrees
-        self._degrees += estimate.degrees
+        if estimate.degrees:
+            self._seen.append(estimate)
 
     def prior(self) -> SpreadPrior:
         """What is known so far, worth at most twelve degrees of freedom."""
-        if self._degrees == 0:
+        if not self._seen:
             return SpreadPrior()
-        degrees = min(_PRIOR_DEGREES_LIMIT, self._degrees / _DEGREES_PER_PRIOR_DEGREE)
-        return SpreadPrior(variance=self._sum / self._degrees, degrees=degrees)
+        # A sample variance is chi-squared, whose median lies below its mean (Wilson and Hilferty 1931, PNAS 17).
+        means = [each.observed / (1 - 2 / (9 * each.degrees)) ** 3 for each in self._seen]
+        variance = statistics.median(means) - statistics.median(each.sampling for each in self._seen)
+        degrees = sum(each.degrees for each in self._seen) / _DEGREES_PER_PRIOR_DEGREE
+        return SpreadPrior(variance=variance, degrees=min(_PRIOR_DEGREES_LIMIT, degrees))
 
 
 def estimate_ratio(log_ratios: Sequence[NDArray[np.float64]], prior: SpreadPrior) -> RatioEstimate:
@@ -103,14 +112,16 @@ def estimate_ratio(log_ratios: Sequence[NDArray[np.float64]], prior: SpreadPrior
     pooled = np.concatenate(log_ratios)
     middle = float(np.median(pooled))
     degrees = len(log_ratios) - 1
-    between = _variance_between(log_ratios) if degrees else 0.0
-    within, across, known = _variances(log_ratios, between, prior)
+    observed = float(np.var([np.median(rounds) for rounds in log_ratios], ddof=1)) if degrees else 0.0
+    sampling = float(np.mean([_variance_of_median(rounds) for rounds in log_ratios]))
+    within, across, known = _variances(log_ratios, observed - sampling, prior)
     half = _half_width(within, len(pooled) - 1, across, known)
     return RatioEstimate(
         ratio=math.exp(middle),
         low=math.exp(middle - half),
         high=math.exp(middle + half) if half < math.inf else math.inf,
-        variance=between,
+        observed=observed,
+        sampling=sampling,
         degrees=degrees,
         wants_processes=across > within,
     )
@@ -164,14 +175,6 @@ def _variance_of_median(values: NDArray[np.float64]) -> float:
         return 0.0
     deviation = _NORMAL_MAD * float(np.median(np.abs(values - np.median(values))))
     return _MEDIAN_OVER_MEAN * deviation**2 / (len(values) - 1)
-
-
-def _variance_between(log_ratios: Sequence[NDArray[np.float64]]) -> float:
-    """The variance of the processes' medians beyond what sampling explains."""
-    import numpy as np
-
-    observed = float(np.var([np.median(rounds) for rounds in log_ratios], ddof=1))
-    return observed - float(np.mean([_variance_of_median(rounds) for rounds in log_ratios]))
 
 
 def _t_quantile(degrees: float) -> float:

@@ -65,7 +65,7 @@ def test_prior_narrows_what_four_processes_cannot_tell_but_never_outweighs_twelv
     rng = np.random.default_rng(3)
     processes = [process(rng, 1.0, 0.02, 0.002) for _ in range(4)]
     alone = estimate_ratio(processes, NO_PRIOR)
-    helped = estimate_ratio(processes, SpreadPrior(variance=alone.variance, degrees=4))
+    helped = estimate_ratio(processes, SpreadPrior(variance=alone.observed - alone.sampling, degrees=4))
     assert helped.half_width < alone.half_width
     assert helped.ratio == alone.ratio
     pool = SpreadPool()
@@ -73,7 +73,19 @@ def test_prior_narrows_what_four_processes_cannot_tell_but_never_outweighs_twelv
     for _ in range(100):
         pool.add(alone)
     assert pool.prior().degrees == 12
-    assert pool.prior().variance == pytest.approx(alone.variance)
+    assert pool.prior().variance == pytest.approx(alone.observed / 0.79 - alone.sampling, rel=0.01)
+
+
+def test_model_that_was_measured_amid_disturbance_does_not_widen_those_after_it() -> None:
+    rng = np.random.default_rng(7)
+    pool, disturbed = SpreadPool(), SpreadPool()
+    for index in range(20):
+        estimate = estimate_ratio([process(rng, 1.0, 0.003, 0.005) for _ in range(4)], NO_PRIOR)
+        pool.add(estimate)
+        wild = estimate_ratio([process(rng, 1.0, 0.2, 0.05) for _ in range(4)], NO_PRIOR)
+        disturbed.add(wild if index % 4 == 0 else estimate)
+    assert disturbed.prior().variance < 4 * pool.prior().variance
+    assert pool.prior().variance == pytest.approx(0.003**2, rel=0.8)
 
 
 def test_it_says_whether_processes_or_samples_are_wanting() -> None:
@@ -88,7 +100,8 @@ def test_processes_that_agree_by_luck_do_not_hide_the_error_within() -> None:
     rng = np.random.default_rng(4)
     one = process(rng, 1.0, 0.0, 0.05)
     estimate = estimate_ratio([one, one, one, one], NO_PRIOR)
-    assert estimate.variance < 0
+    assert estimate.observed == 0
+    assert estimate.sampling > 0
     assert estimate.half_width > 0.005
 
 
