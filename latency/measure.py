@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _BUILD_S = 600.0  # an engine's build times many kernels
 _START_S = 60.0  # a small board imports its runtime slowly
-_RENEW_AFTER = 2  # candidates; a process start costs as much as half a measurement
+_RENEW_AFTER = 4  # candidates; a process start costs as much as half a measurement
 _CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
 
 
@@ -265,7 +265,7 @@ class Meter:
             number += 1
 
     def _renew(self, ring: WorkerRing) -> None:
-        """Replaces the oldest worker after every other candidate, so that none measures more than a few."""
+        """Replaces the oldest worker after every few candidates, so that none measures many."""
         self._since_renewal += 1
         if self._since_renewal == _RENEW_AFTER:
             self._since_renewal = 0
