@@ -51,6 +51,7 @@ class Baseline:
         self._feeds = dict(feeds)
         self._entries = dict(session_entries)
         self._timing_cache: str | None = None
+        self.own_fields: dict[str, Any] | None = None
 
     def preparation(self, transport: Transport, timing_cache: str | None = None) -> list[Request]:
         """What makes a started worker ready: it names its runtime and machine, takes the inputs, loads the baseline.
@@ -60,7 +61,7 @@ class Baseline:
         self._timing_cache = timing_cache
         inputs_path = transport.put(npz(self._feeds), "inputs.npz")
         model_path = transport.put(self._model, "baseline.onnx")
-        baseline = self.load_fields(model_path, self._entries)
+        baseline = self.own_fields = self.load_fields(model_path, self._entries)
         # The first session of a process is slower than later ones of the same model, by 7 to 10 µs an inference (its
         # memory lies among the libraries'): a spare one takes that place, so that it falls on neither side.
         spare = self._engine.name == "onnxruntime" and len(self._model) <= _LARGEST_SPARE

@@ -210,6 +210,7 @@ class Meter:
         rounds = Rounds(
             ring,
             load_fields=self._baseline.load_fields(path, entries),
+            baseline_fields=None if self._profile.engine.runs_on_gpu else self._baseline.own_fields,
             effort=effort,
             patience_s=self._patience_s,
             time_is_up=lambda: self._clock() - start > effort.max_seconds,

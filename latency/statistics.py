@@ -19,8 +19,8 @@ _PRIOR_DEGREES_LIMIT = 12.0  # the spread of earlier models is worth this many p
 _REMEMBERED = 40  # models
 _DEGREES_PER_PRIOR_DEGREE = 3.0
 _MEDIAN_OVER_MEAN = math.pi / 2  # variance of a median over that of a mean, normal distribution
-# Two sessions of one model in one process differ by 0.1% to 0.4% (30 A/A pairs at 2 and at 5 ms; the newer one is the
-# faster, why is not known). All processes share that, so their spread does not show it.
+# Two sessions of one model in one process differ by 0.1% to 0.4% even where they are of one age (A/A pairs at 2 and at
+# 5 ms), for reasons that processes may share, so that their spread does not show them.
 _BETWEEN_SESSIONS = 0.0015
 _NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation, normal distribution
 
