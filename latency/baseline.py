@@ -51,7 +51,7 @@ class Baseline:
         self._feeds = dict(feeds)
         self._entries = dict(session_entries)
         self._timing_cache: str | None = None
-        self.own_fields: dict[str, Any] | None = None
+        self._path = ""
 
     def preparation(self, transport: Transport, timing_cache: str | None = None) -> list[Request]:
         """What makes a started worker ready: it names its runtime and machine, takes the inputs, loads the baseline.
@@ -60,8 +60,8 @@ class Baseline:
         """
         self._timing_cache = timing_cache
         inputs_path = transport.put(npz(self._feeds), "inputs.npz")
-        model_path = transport.put(self._model, "baseline.onnx")
-        baseline = self.own_fields = self.load_fields(model_path, self._entries)
+        self._path = transport.put(self._model, "baseline.onnx")
+        baseline = self.own_fields
         # The first session of a process is slower than later ones of the same model, by 7 to 10 µs an inference (its
         # memory lies among the libraries'): a spare one takes that place, so that it falls on neither side.
         spare = self._engine.name == "onnxruntime" and len(self._model) <= _LARGEST_SPARE
@@ -72,6 +72,11 @@ class Baseline:
             *([Request(op="load", fields={"slot": _SPARE, **baseline})] if spare else []),
             Request(op="load", fields={"slot": BASELINE, **baseline}),
         ]
+
+    @property
+    def own_fields(self) -> dict[str, Any]:
+        """Those of the baseline's own request, once ``preparation`` has put it on the target."""
+        return self.load_fields(self._path, self._entries)
 
     def load_fields(self, path: str, session_entries: Mapping[str, str]) -> dict[str, Any]:
         """The fields of a ``load`` request, but for the slot: any model under the profile's engine settings."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency.baseline import built_path, load_fields, npz
 from latency.built_engines import BuiltEngines
-from latency.errors import MeasurementError, OperationError, TargetError, WorkerError
+from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.transports import open_transport
 
 if TYPE_CHECKING:
@@ -179,6 +179,3 @@ class Target:
         if self._open is None:
             raise RuntimeError("the target is not open; use it in a with statement")
         return self._open
-
-
-__all__ = ["Target", "TargetError", "machine_behind"]
