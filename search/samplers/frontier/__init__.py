@@ -1,6 +1,6 @@
 """A sampler that knows that it searches a network: costs and damage that add up over layers and their neighbours."""
 
-from search.samplers.frontier.priors import Effect
+from search.effects import Effect
 from search.samplers.frontier.sampler import FrontierSampler
 
 __all__ = ["Effect", "FrontierSampler"]

@@ -6,33 +6,14 @@ what a layer does otherwise is its own. So a few trials that turn every layer al
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from compress.policy import FORMATS
+from search.effects import NO_EFFECTS, Effects
 from search.space import Choice, Knob
 
 Reason = tuple[str, str]
 """What a shared effect belongs to: a kind of knob or of edge, and the choice."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """What one choice of one knob alone was found to add.
-
-    Attributes:
-        mean: To the cost ratio, or to the divergence.
-        deviation: How far off that may be in the midst of other choices, above 0.
-    """
-
-    mean: float
-    deviation: float
-
-
-Effects = Mapping[tuple[str, Choice], Effect]
-"""By knob and choice, for instance from a sweep over single layers."""
-
-NO_EFFECTS: Effects = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)

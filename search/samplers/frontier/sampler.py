@@ -8,10 +8,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 
+from search.effects import NO_EFFECTS, Effects
 from search.errors import SearchError
 from search.layer_graph import recorded_layer_graph
 from search.samplers.frontier.knowledge import Knowledge
-from search.samplers.frontier.priors import NO_EFFECTS, Effects, Priors
+from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
 from search.space_record import recorded_space
 

@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from search.effects import Effect
 from search.layer_graph import LayerGraph
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.energy import Choices
-from search.samplers.frontier.priors import Effect, Priors
+from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.variables import Variables, lay_out
 from search.space import Knob, SearchSpace

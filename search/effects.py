@@ -1,0 +1,85 @@
+"""What single choices do, each alone in a network that is otherwise left as it is; recorded in the study.
+
+It is found once, by whoever begins the study, so that a sampler in any other process needs nothing but the study.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from search.errors import SearchError
+from search.space import Choice
+
+if TYPE_CHECKING:
+    import optuna
+
+DAMAGE_EFFECTS = "damage_effects"
+"""User attribute of the study: `{"format_version": 1, "effects": [[knob, choice, mean, deviation], ...]}`."""
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What one choice of one knob alone was found to add.
+
+    Attributes:
+        mean: To the cost ratio, or to the divergence.
+        deviation: How far off that may be in the midst of other choices, above 0.
+
+    Raises:
+        ValueError: One of them is not finite, or the deviation is not above 0.
+    """
+
+    mean: float
+    deviation: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and math.isfinite(self.deviation) and self.deviation > 0):
+            raise ValueError(
+                f"an effect needs a finite mean and a finite deviation above 0, got {self.mean} and {self.deviation}"
+            )
+
+
+Effects = Mapping[tuple[str, Choice], Effect]
+"""By name of the knob and choice."""
+
+NO_EFFECTS: Effects = MappingProxyType({})
+
+
+def record_damage_effects(study: "optuna.Study", effects: Effects) -> None:
+    """Write what single choices were found to add to the divergence into the study, in place of what it had.
+
+    No effects are a record too: there was a sweep, and it found nothing.
+    """
+    rows = [[knob, choice, effect.mean, effect.deviation] for (knob, choice), effect in effects.items()]
+    study.set_user_attr(DAMAGE_EFFECTS, {"format_version": FORMAT_VERSION, "effects": rows})
+
+
+def has_damage_effects(study: "optuna.Study") -> bool:
+    """Whether `record_damage_effects` has written into the study."""
+    return DAMAGE_EFFECTS in study.user_attrs
+
+
+def recorded_damage_effects(study: "optuna.Study") -> Effects:
+    """What `record_damage_effects` wrote; none where it has not.
+
+    Raises:
+        SearchError: A newer paretune wrote it.
+    """
+    record = study.user_attrs.get(DAMAGE_EFFECTS)
+    if record is None:
+        return NO_EFFECTS
+    if record.get("format_version") != FORMAT_VERSION:
+        raise SearchError(
+            f"the damage effects of the study {study.study_name!r} have format_version "
+            f"{record.get('format_version')}, this paretune reads {FORMAT_VERSION}; upgrade paretune"
+        )
+    return MappingProxyType(
+        {
+            (str(knob), choice): Effect(mean=float(mean), deviation=float(deviation))
+            for knob, choice, mean, deviation in record["effects"]
+        }
+    )
