@@ -1,30 +1,51 @@
-"""Which layers hand each other their outputs: where two formats can meet, and so where a conversion can cost time.
+"""What the cost of layers depends on: their sizes, which feed which, and who reads and writes what channels.
 
-It is found once in the network and recorded in the study, so that a sampler needs nothing but the study.
+Where one layer hands another its output, two formats can meet, and a conversion can cost time. Where a group of
+channels is narrowed, the layers that write it and those that read it shrink together. It is found once in the network
+(`search.layer_neighbours`) and recorded in the study: a worker with nothing but the storage knows it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from compress.layers import Layer
 from search.errors import SearchError
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     import optuna
 
-    from compress.network import Network
-
 LAYER_GRAPH = "layer_graph"
-"""User attribute of the study: `{"format_version": 1, "macs": {layer: count}, "neighbours": [[layer, layer], ...]}`."""
+"""User attribute of the study: `format_version`, `macs` (layer to count) and `neighbours` (pairs of layers); from
+version 2 also `layers` (layer to its shape), `channels` (groups, as `SharedChannels`) and `channel_multiple`."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-# A residual stream is read by every layer behind: its writer, its own addition and the next block's are what stands
-# between a layer and the one behind the block that is skipped. Pairs further apart would make of a stage of n blocks a
-# clique of n layers, for a conversion that the runtime does once, at the nearest of them.
-_MERGES = 2
+
+@dataclass(frozen=True, kw_only=True)
+class SharedChannels:
+    """Channels that go together, as far as the sizes of layers depend on them.
+
+    Attributes:
+        owner: The first layer that writes them: the knob `sparsity/OWNER` narrows them.
+        units: How many there are.
+        kept: Units that stay, by sparsity ratio.
+        writers: Layer name to how many of its output channels they are.
+        readers: Layer name to how many of its input channels they are.
+        vanishing: Readers that turn into constants when no unit is left.
+    """
+
+    owner: str
+    units: int
+    kept: Mapping[float, int]
+    writers: Mapping[str, int]
+    readers: Mapping[str, int]
+    vanishing: tuple[str, ...] = ()
+
+    def share_kept(self, ratio: float) -> float:
+        """The share of the channels that a sparsity ratio leaves."""
+        return self.kept.get(ratio, self.units) / self.units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +55,9 @@ class LayerGraph:
     Attributes:
         macs: Multiply-adds per sample, by layer, in topological order.
         neighbours: Pairs of layers of which the first hands its output to the second, residual skips included.
+        layers: Each layer's shape; empty in studies from before it was recorded.
+        channels: The groups of channels that a policy can narrow; empty there too.
+        channel_multiple: Widths and ranks are multiples of it.
 
     Raises:
         ValueError: A neighbour is no layer.
@@ -41,53 +65,23 @@ class LayerGraph:
 
     macs: Mapping[str, int]
     neighbours: tuple[tuple[str, str], ...]
+    layers: Mapping[str, Layer] = field(default_factory=dict)
+    channels: tuple[SharedChannels, ...] = ()
+    channel_multiple: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "macs", MappingProxyType(dict(self.macs)))
-        strangers = {name for pair in self.neighbours for name in pair} - set(self.macs)
-        if strangers:
-            raise ValueError(f"neighbours must be layers, got {sorted(strangers)[0]!r}; layers are {list(self.macs)}")
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+        members = {name for group in self.channels for name in (*group.writers, *group.readers)}
+        for what, named in (("neighbours", {n for pair in self.neighbours for n in pair}), ("members", members)):
+            strangers = named - set(self.macs)
+            if strangers:
+                raise ValueError(f"{what} must be layers, got {sorted(strangers)[0]!r}; layers are {list(self.macs)}")
 
     def share(self, layer: str) -> float:
         """The layer's multiply-adds over the network's; equal shares where none could be counted."""
         total = sum(self.macs.values())
         return self.macs[layer] / total if total else 1.0 / len(self.macs)
-
-
-def find_layer_graph(network: "Network") -> LayerGraph:
-    """The layers between which data flows without another layer in between, past at most one skipped block."""
-    by_node = {layer.node_name: layer.name for layer in network.layers}
-    found: dict[tuple[str, str], None] = {}
-    for node in network.model.graph:
-        if node.name in by_node:
-            source = by_node[node.name]
-            found |= dict.fromkeys((source, target) for target in _readers(node, by_node))
-    return LayerGraph(macs={layer.name: layer.macs for layer in network.layers}, neighbours=tuple(found))
-
-
-def _readers(node: "ir.Node", by_node: Mapping[str, str]) -> list[str]:
-    """Names of the layers that read what `node` wrote, in the order in which they are met."""
-    readers: dict[str, None] = {}
-    fewest: dict[ir.Node, int] = {}
-    waiting = [(node, 0)]
-    for current, merges in waiting:  # grows while it is read: breadth first
-        for output in current.outputs:
-            for user, _ in output.uses():
-                name = by_node.get(user.name or "")
-                if name is not None:
-                    readers.setdefault(name)
-                    continue
-                passed = merges + _is_merge(user)
-                if passed <= _MERGES and passed < fewest.get(user, _MERGES + 1):
-                    fewest[user] = passed
-                    waiting.append((user, passed))
-    return list(readers)
-
-
-def _is_merge(node: "ir.Node") -> bool:
-    """Whether it joins two tensors that the network computes."""
-    computed = {value for value in node.inputs if value is not None and value.producer() is not None}
-    return len(computed) > 1
 
 
 def record_layer_graph(study: "optuna.Study", graph: LayerGraph) -> None:
@@ -97,12 +91,15 @@ def record_layer_graph(study: "optuna.Study", graph: LayerGraph) -> None:
             "format_version": FORMAT_VERSION,
             "macs": dict(graph.macs),
             "neighbours": [list(pair) for pair in graph.neighbours],
+            "layers": {name: asdict(layer) for name, layer in graph.layers.items()},
+            "channels": [{**asdict(group), "kept": list(group.kept.items())} for group in graph.channels],
+            "channel_multiple": graph.channel_multiple,
         }
         study.set_user_attr(LAYER_GRAPH, record)
 
 
 def recorded_layer_graph(study: "optuna.Study") -> LayerGraph:
-    """The graph that `record_layer_graph` wrote.
+    """The graph that `record_layer_graph` wrote; version 1 says nothing of shapes and channels.
 
     Raises:
         SearchError: There is none, or a newer paretune wrote it.
@@ -113,10 +110,24 @@ def recorded_layer_graph(study: "optuna.Study") -> LayerGraph:
             f"the study {study.study_name!r} is not the frontier sampler's: it does not say how its network's layers "
             "are connected; begin it with `paretune search`, or choose another sampler"
         )
-    if record.get("format_version") != FORMAT_VERSION:
+    if record.get("format_version") not in (1, FORMAT_VERSION):
         raise SearchError(
             f"the layer graph of the study {study.study_name!r} has format_version {record.get('format_version')}, "
-            f"this paretune reads {FORMAT_VERSION}; upgrade paretune or choose another sampler"
+            f"this paretune reads up to {FORMAT_VERSION}; upgrade paretune or choose another sampler"
         )
-    pairs = tuple((str(source), str(target)) for source, target in record["neighbours"])
-    return LayerGraph(macs=record["macs"], neighbours=pairs)
+    return LayerGraph(
+        macs=record["macs"],
+        neighbours=tuple((str(source), str(target)) for source, target in record["neighbours"]),
+        layers={name: _layer(layer) for name, layer in record.get("layers", {}).items()},
+        channels=tuple(_channels(group) for group in record.get("channels", ())),
+        channel_multiple=record.get("channel_multiple", 1),
+    )
+
+
+def _layer(record: Mapping[str, Any]) -> Layer:
+    return Layer(**{**record, "weight_shape": tuple(record["weight_shape"])})
+
+
+def _channels(record: Mapping[str, Any]) -> SharedChannels:
+    kept = {float(ratio): int(units) for ratio, units in record["kept"]}
+    return SharedChannels(**{**record, "kept": kept, "vanishing": tuple(record["vanishing"])})

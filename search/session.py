@@ -16,7 +16,8 @@ from search.confirmations import read_confirmations
 from search.environment import keep_environment, require_target
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.evaluate import Evaluator, has_same_kernels, validate_fp32
-from search.layer_graph import find_layer_graph, record_layer_graph
+from search.layer_graph import record_layer_graph
+from search.layer_neighbours import find_layer_graph
 from search.loop import Budget, SearchLoop
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
@@ -176,7 +177,11 @@ class Session:
     def _search(self, prepared: Prepared, study: "optuna.Study", budget: Budget, evaluator: Evaluator) -> None:
         with self.stages.stage("storage"):
             adopt_space(study, prepared.space, self.folder.path)
-            record_layer_graph(study, find_layer_graph(prepared.network))
+            compressor = prepared.compressor
+            graph = find_layer_graph(
+                prepared.network, compressor.groups.values(), channel_multiple=compressor.channel_multiple
+            )
+            record_layer_graph(study, graph)
             seen = resume(study, prepared.space)
         SearchLoop(
             study=study,

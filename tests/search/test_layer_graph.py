@@ -7,15 +7,18 @@ import optuna
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.channels.groups import find_channel_groups
+from compress.channels.widths import single_valued
 from compress.network import load_network
 from search.errors import SearchError
 from search.layer_graph import (
     LAYER_GRAPH,
     LayerGraph,
-    find_layer_graph,
+    SharedChannels,
     record_layer_graph,
     recorded_layer_graph,
 )
+from search.layer_neighbours import find_layer_graph
 
 CHANNELS, BLOCKS = 4, 4
 
@@ -59,7 +62,9 @@ def residual_network() -> bytes:
 def graph(tmp_path_factory: pytest.TempPathFactory) -> LayerGraph:
     path = tmp_path_factory.mktemp("network") / "net.onnx"
     path.write_bytes(residual_network())
-    return find_layer_graph(load_network(path, {"x": np.zeros((1, 3, 8, 8), np.float32)}))
+    network = load_network(path, {"x": np.zeros((1, 3, 8, 8), np.float32)})
+    groups = single_valued(find_channel_groups(network).groups)
+    return find_layer_graph(network, groups.values(), channel_multiple=2)
 
 
 def test_it_knows_every_layer_and_its_size(graph: LayerGraph) -> None:
@@ -81,6 +86,30 @@ def test_neighbours_are_consecutive_layers_and_those_around_a_skipped_block(grap
 def test_a_layer_behind_another_is_no_neighbour(graph: LayerGraph) -> None:
     assert ("block0.a", "block1.a") not in graph.neighbours
     assert ("block0.b", "head") not in graph.neighbours
+
+
+def test_it_knows_shapes_and_who_shares_channels(graph: LayerGraph) -> None:
+    assert graph.layers["head"].weight_shape == (2, CHANNELS)
+    assert graph.channel_multiple == 2
+    inner, stream = (next(c for c in graph.channels if c.owner == owner) for owner in ("block1.a", "stem"))
+    assert inner == SharedChannels(
+        owner="block1.a",
+        units=CHANNELS,
+        kept={0.375: 2, 0.5: 2, 0.625: 2, 0.75: 2, 0.875: 2, 1.0: 0},
+        writers={"block1.a": CHANNELS},
+        readers={"block1.b": CHANNELS},
+        vanishing=("block1.b",),
+    )
+    assert [inner.share_kept(ratio) for ratio in (0.0, 0.125, 0.5, 1.0)] == [1.0, 1.0, 0.5, 0.0]
+    assert set(stream.writers) == {"stem", *(f"block{b}.b" for b in range(BLOCKS))}
+    assert set(stream.readers) == {"head", *(f"block{b}.a" for b in range(BLOCKS))}
+
+
+def test_a_study_from_before_knows_sizes_and_neighbours_alone(graph: LayerGraph) -> None:
+    kept = study()
+    neighbours = [list(pair) for pair in graph.neighbours]
+    kept.set_user_attr(LAYER_GRAPH, {"format_version": 1, "macs": dict(graph.macs), "neighbours": neighbours})
+    assert recorded_layer_graph(kept) == LayerGraph(macs=graph.macs, neighbours=graph.neighbours)
 
 
 def study() -> optuna.Study:
@@ -105,13 +134,19 @@ def test_a_newer_record_is_refused(graph: LayerGraph) -> None:
     kept = study()
     record_layer_graph(kept, graph)
     kept.set_user_attr(LAYER_GRAPH, {**kept.user_attrs[LAYER_GRAPH], "format_version": 99})
-    with pytest.raises(SearchError, match="has format_version 99, this paretune reads 1"):
+    with pytest.raises(SearchError, match="has format_version 99, this paretune reads up to 2"):
         recorded_layer_graph(kept)
 
 
 def test_neighbours_must_be_layers() -> None:
     with pytest.raises(ValueError, match="neighbours must be layers, got 'c'; layers are \\['a', 'b'\\]"):
         LayerGraph(macs={"a": 1, "b": 1}, neighbours=(("a", "c"),))
+
+
+def test_who_shares_channels_must_be_a_layer() -> None:
+    shared = SharedChannels(owner="a", units=2, kept={0.5: 1}, writers={"a": 2}, readers={"z": 2})
+    with pytest.raises(ValueError, match="members must be layers, got 'z'"):
+        LayerGraph(macs={"a": 1}, neighbours=(), channels=(shared,))
 
 
 def test_without_sizes_all_layers_are_alike() -> None:

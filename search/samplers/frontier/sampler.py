@@ -1,6 +1,5 @@
 """The sampler: an ordinary Optuna sampler for the studies that a search begins."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,8 @@ from optuna.samplers import BaseSampler
 
 from search.effects import NO_EFFECTS, Effects
 from search.errors import SearchError
-from search.layer_graph import recorded_layer_graph
 from search.samplers.frontier.knowledge import Knowledge
-from search.samplers.frontier.priors import Priors
-from search.samplers.frontier.variables import lay_out
-from search.space_record import recorded_space
+from search.samplers.frontier.opening import open_knowledge
 
 
 class FrontierSampler(BaseSampler):
@@ -41,8 +37,8 @@ class FrontierSampler(BaseSampler):
         self, seed: int | None = None, *, cost_effects: Effects = NO_EFFECTS, damage_effects: Effects = NO_EFFECTS
     ) -> None:
         self._generator = np.random.default_rng(seed)
-        self._cost = Priors(kind="cost", effects=cost_effects)
-        self._damage = Priors(kind="damage", effects=damage_effects)
+        self._cost_effects = cost_effects
+        self._damage_effects = damage_effects
         self._knowledge: tuple[str, Knowledge] | None = None
 
     def reseed_rng(self) -> None:
@@ -90,12 +86,6 @@ class FrontierSampler(BaseSampler):
 
     def _know(self, study: optuna.Study) -> Knowledge:
         if self._knowledge is None or self._knowledge[0] != study.study_name:
-            space = recorded_space(study, Path(study.study_name))
-            if space is None:
-                raise SearchError(
-                    f"the study {study.study_name!r} is not the frontier sampler's: it does not say which space it "
-                    "searches; begin it with `paretune search`, or choose another sampler"
-                )
-            graph = recorded_layer_graph(study)
-            self._knowledge = study.study_name, Knowledge(lay_out(space, graph), cost=self._cost, damage=self._damage)
+            opened = open_knowledge(study, cost_effects=self._cost_effects, damage_effects=self._damage_effects)
+            self._knowledge = study.study_name, opened
         return self._knowledge[1]

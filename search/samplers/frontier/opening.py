@@ -1,0 +1,42 @@
+"""From a study to the models of it: all that they begin with is recorded there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.effects import NO_EFFECTS, Effects, recorded_damage_effects
+from search.errors import SearchError
+from search.layer_graph import recorded_layer_graph
+from search.samplers.frontier.knowledge import Knowledge
+from search.samplers.frontier.priors import Priors
+from search.samplers.frontier.variables import lay_out
+from search.space_record import recorded_space
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def open_knowledge(
+    study: "optuna.Study", *, cost_effects: Effects = NO_EFFECTS, damage_effects: Effects = NO_EFFECTS
+) -> Knowledge:
+    """Models of a study's cost and damage, whichever sampler proposes its trials; they have read no trial yet.
+
+    Args:
+        study: One that `paretune search` began.
+        cost_effects: What is known of single choices' cost ratios besides.
+        damage_effects: What is known of single choices' divergences; in place of what the study has of these.
+
+    Raises:
+        SearchError: The study does not say which space it searches, or how its network's layers are connected.
+    """
+    space = recorded_space(study, Path(study.study_name))
+    if space is None:
+        raise SearchError(
+            f"the study {study.study_name!r} is not the frontier sampler's: it does not say which space it "
+            "searches; begin it with `paretune search`, or choose another sampler"
+        )
+    graph = recorded_layer_graph(study)
+    return Knowledge(
+        lay_out(space, graph),
+        cost=Priors(kind="cost", effects=cost_effects),
+        damage=Priors(kind="damage", effects={**recorded_damage_effects(study), **damage_effects}),
+    )
