@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli import profile, run_commands, search_command
+from search.cli import profile, run_commands, search_command, select_command
 
 HELP = """Hardware-aware search for model compression.
 
@@ -29,6 +29,7 @@ def build_app() -> typer.Typer:
     app.command("status")(run_commands.status)
     app.command("report")(run_commands.report)
     app.command("layers")(run_commands.layers)
+    app.command("select")(select_command.select)
     app.add_typer(profile.build_app(), name="profile")
     return app
 

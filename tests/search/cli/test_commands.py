@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.endswith("heavy: []\n")
 
 
-@pytest.mark.parametrize("command", ["search", "status", "report", "layers", "profile"])
+@pytest.mark.parametrize("command", ["search", "status", "report", "layers", "select", "profile"])
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert run_app([command, "--help"]) == 0
     assert "Usage: paretune" in capsys.readouterr().out
