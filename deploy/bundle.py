@@ -1,22 +1,24 @@
-"""The bundle: a folder with a candidate's bytes and all that is needed to run and to judge them."""
+"""A candidate of a run's front as a small folder: its bytes, its policy, and what the search knows of both.
+
+It is what `paretune export` starts from, and no bundle yet: it promises nothing and holds no FP32 to compare with.
+"""
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.whole_folder import PARTIAL_SUFFIX, remove_folder, write_folder
+
+__all__ = ["ENGINE_FILE", "PARTIAL_SUFFIX", "BuiltEngine", "BundleContent", "is_bundle", "remove_bundle"]
+
 FORMAT_VERSION = 1
-
-PARTIAL_SUFFIX = ".partial"
-"""Ends the name of what is still being written; it begins with a dot. A killed process leaves such things behind."""
-
+"""Of a candidate's folder; what is exported has a later format (`deploy.manifest`)."""
 
 ENGINE_FILE = "engine.plan"
+MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class BuiltEngine:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleContent:
-    """What goes into a bundle.
+    """What goes into a candidate's folder.
 
     Attributes:
         onnx_bytes: The network, as measured.
@@ -69,38 +71,28 @@ def write_bundle(folder: Path, content: BundleContent) -> None:
         facts["engine"] = {"file": ENGINE_FILE, **content.engine.facts}
     manifest = {
         "format_version": FORMAT_VERSION,
-        "files": {
-            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
-        },
+        "files": listed(files),
         "session_entries": dict(content.session_entries),
         **facts,
     }
-    files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
-    try:
-        for name, data in files.items():
-            _write_through(temporary / name, data)
-        temporary.chmod(0o755)
-        _sync(temporary)
-        if folder.is_dir():
-            _replace(temporary, folder)
-        else:
-            temporary.replace(folder)
-        _sync(folder.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    files[MANIFEST_FILE] = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
+    write_folder(folder, files)
+
+
+def listed(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """What a manifest says of files: SHA-256 and size by name."""
+    return {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether `folder` is a bundle as `write_bundle` makes them: its manifest and the files that it names, no more."""
+    """Whether `folder` is as we write them: a manifest and the files that it names, no more."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        named = {"manifest.json", *manifest["files"]}
+        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+        named = {MANIFEST_FILE, *manifest["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return not folder.is_symlink() and named == {path.name for path in folder.iterdir()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return not folder.is_symlink() and named == found
 
 
 def remove_bundle(folder: Path) -> None:
@@ -112,34 +104,4 @@ def remove_bundle(folder: Path) -> None:
     """
     if not is_bundle(folder):
         raise ValueError(f"{str(folder)!r} is no bundle, or holds other files too; remove it yourself")
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
-    folder.replace(aside)
-    shutil.rmtree(aside)
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Put the folder's own entries on the disk: without that a power cut may leave files without names."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(new: Path, old: Path) -> None:
-    """Put the folder `new` where `old` is; a folder that is not empty cannot be renamed over, so `old` steps aside."""
-    aside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=PARTIAL_SUFFIX))
-    old.replace(aside)
-    try:
-        new.replace(old)
-    except BaseException:
-        aside.replace(old)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_folder(folder)

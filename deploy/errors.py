@@ -1,0 +1,13 @@
+"""What a caller of `deploy` may want to catch."""
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be written, read or believed; the message is one complete line."""
+
+
+class DamagedBundleError(BundleError):
+    """A bundle whose files are not what its manifest says, or that reaches outside of itself: it must not be used."""
+
+
+class RemeasuredOtherwiseError(BundleError):
+    """The bytes that would ship are not as fast, measured again, as the search had confirmed."""

@@ -1,0 +1,71 @@
+"""What a bundle promises: the ends of its confirmed intervals, unless whoever exports it says something else."""
+
+from dataclasses import asdict, dataclass
+
+from deploy.errors import BundleError
+from deploy.manifest import AccuracyFacts, Latency, Promises
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgets:
+    """What a person wants promised; None leaves it to the confirmed figures.
+
+    Attributes:
+        max_latency_ms: On the target.
+        max_drop: FP32 minus the network, in the metric's own unit.
+        min_speedup: FP32's time over the network's.
+        max_size_mb: Of `model.onnx`, in millions of bytes.
+    """
+
+    max_latency_ms: float | None = None
+    max_drop: float | None = None
+    min_speedup: float | None = None
+    max_size_mb: float | None = None
+
+
+def promise(budgets: Budgets, latency: Latency, accuracy: AccuracyFacts, size_bytes: int) -> Promises:
+    """The promises: each budget that was given, else the worse end of the confirmed figure's interval.
+
+    Raises:
+        BundleError: A budget is broken already by what was confirmed or measured again.
+    """
+    figure = accuracy.on_target or accuracy.confirmed
+    highest_ratio = max(latency.confirmed.ratio_high, latency.exported.ratio_high)
+    default = Budgets(
+        max_latency_ms=highest_ratio * latency.fp32_ms,
+        max_drop=max(figure.drop_high, accuracy.confirmed.drop_high),
+        min_speedup=1 / highest_ratio,
+        max_size_mb=size_bytes / MEGABYTE,
+    )
+    _require_kept(budgets, latency, figure.drop_low, figure.drop, size_bytes)
+    given = {name: value for name, value in asdict(budgets).items() if value is not None}
+    made = Budgets(**{**asdict(default), **given})
+    return Promises(
+        max_latency_ms=made.max_latency_ms,
+        max_drop=made.max_drop,
+        min_speedup=made.min_speedup,
+        max_size_bytes=None if made.max_size_mb is None else round(made.max_size_mb * MEGABYTE),
+    )
+
+
+def _require_kept(budgets: Budgets, latency: Latency, drop_low: float, drop: float, size_bytes: int) -> None:
+    """A promise that the intervals say is broken on the day that it is made is a mistake of whoever makes it."""
+    confirmed = latency.confirmed
+    if budgets.max_latency_ms is not None and confirmed.ms_low > budgets.max_latency_ms:
+        raise _broken("latency-ms", budgets.max_latency_ms, f"{confirmed.ms:.4g} ms, at least {confirmed.ms_low:.4g}")
+    if budgets.min_speedup is not None and 1 / confirmed.ratio_low < budgets.min_speedup:
+        most = 1 / confirmed.ratio_low
+        raise _broken("speedup", budgets.min_speedup, f"{1 / confirmed.ratio:.3g} times as fast, at most {most:.3g}")
+    if budgets.max_drop is not None and drop_low > budgets.max_drop:
+        raise _broken("drop", budgets.max_drop, f"a drop of {drop:.4g}, at least {drop_low:.4g}")
+    if budgets.max_size_mb is not None and size_bytes > budgets.max_size_mb * MEGABYTE:
+        raise _broken("size-mb", budgets.max_size_mb, f"{size_bytes / MEGABYTE:.4g} MB")
+
+
+def _broken(what: str, wanted: float, found: str) -> BundleError:
+    return BundleError(
+        f"a promise must hold on the day that it is made: {what} {wanted:g} was asked, confirmed is {found}; promise "
+        "less, or choose another point"
+    )

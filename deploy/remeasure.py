@@ -1,0 +1,169 @@
+"""The latency of bytes that are about to ship, or have shipped: taken as the confirmation of a search takes it."""
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from deploy.bundle import BuiltEngine
+from deploy.errors import RemeasuredOtherwiseError
+from hwprofiles import HardwareProfile, Machine
+from latency import CONFIRM, Effort, Measurement, MeasurementError, Meter, combine
+
+PASSES = 2
+"""As the confirmation: what drifts between the moments belongs to the interval."""
+
+EFFORT = CONFIRM
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Remeasured:
+    """A latency taken anew.
+
+    Attributes:
+        passes: The measurements that it is made of.
+        machine: What they were taken on.
+        runtime: With its version.
+        overhead_s: Seconds that were not spent in the models.
+        inference_s: Seconds in the models, warm-up included.
+    """
+
+    passes: tuple[Measurement, ...]
+    machine: Machine
+    runtime: str
+    overhead_s: float
+    inference_s: float
+
+    @property
+    def whole(self) -> Measurement:
+        """All passes as one measurement."""
+        return combine(self.passes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timed:
+    """What is timed, and on what.
+
+    Attributes:
+        model: The shipped network's bytes.
+        session_entries: Session entries that it needs.
+        fp32: The network that it was made from.
+        feeds: Inputs of one inference, first axis the batch.
+        engine: What the target's runtime had built of the model; None builds it where the runtime builds.
+    """
+
+    model: bytes
+    session_entries: Mapping[str, str]
+    fp32: bytes
+    feeds: Mapping[str, NDArray[Any]]
+    engine: BuiltEngine | None = None
+
+
+def remeasure(
+    profile: HardwareProfile,
+    timed: Timed,
+    *,
+    admit: Callable[[Machine, str], None] = lambda machine, runtime: None,
+    effort: Effort | None = None,
+) -> Remeasured:
+    """Time the model against FP32 on the target, in `PASSES` passes.
+
+    Args:
+        profile: The target.
+        timed: The two networks and their inputs.
+        admit: Given the machine that answered and its runtime before anything is timed; refuses them by raising.
+        effort: Of a pass; the confirmation's unless given.
+
+    Raises:
+        MeasurementError: One of the two does not run there, or the latency is unreliable.
+        TargetError: The target cannot be reached.
+    """
+    from hashlib import sha256
+
+    with tempfile.TemporaryDirectory(prefix="paretune-engines-") as folder:
+        if timed.engine is not None:
+            _lay_out(timed.engine, Path(folder), sha256(timed.model).hexdigest())
+        with Meter(profile, timed.fp32, timed.feeds, built=Path(folder)) as meter:
+            admit(meter.machine, meter.runtime)
+            passes = tuple(
+                meter.measure(timed.model, session_entries=timed.session_entries, effort=effort or EFFORT, fresh=True)
+                for _ in range(PASSES)
+            )
+            found = Remeasured(
+                passes=passes,
+                machine=meter.machine,
+                runtime=meter.runtime,
+                overhead_s=meter.cost.overhead_s,
+                inference_s=meter.cost.inference_s,
+            )
+    if found.whole.grade == "unreliable":
+        raise MeasurementError(f"latency is unreliable: {found.whole.reason}; {found.whole.remedy}")
+    return found
+
+
+def require_as_confirmed(found: Measurement, confirmed: Sequence[float], name: str) -> None:
+    """Raise RemeasuredOtherwiseError where the ratio's interval lies beyond the confirmed one, above or below.
+
+    Args:
+        found: Measured again.
+        confirmed: The confirmed ratio, and the low and the high end of its interval.
+        name: What the point is called.
+    """
+    ratio, low, high = confirmed
+    if found.ratio_low <= high and low <= found.ratio_high:
+        return
+    raise RemeasuredOtherwiseError(
+        f"{name} takes {_interval(found.ratio, found.ratio_low, found.ratio_high)} of FP32's time now, the search "
+        f"confirmed {_interval(ratio, low, high)}; nothing was exported: keep the target as it was and free of other "
+        "work, and export again"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """Milliseconds with a 95% interval over the processes that took them."""
+
+    ms: float
+    ms_low: float
+    ms_high: float
+
+
+def level_of(found: Measurement, model: str = "candidate") -> Level:
+    """How long an inference of the candidate or the baseline took, in ms, whatever the other one took.
+
+    A process's own median is one observation of it (memory is laid out anew in each), so the interval is a t-interval
+    over the logarithms of these medians. It is wider than the ratio's: processes share their machine's level.
+
+    Args:
+        found: The measurement.
+        model: `candidate` or `baseline`.
+    """
+    import numpy as np
+    from scipy.special import stdtrit
+
+    medians = [
+        float(np.median(getattr(process, model).milliseconds(found.clock)))
+        for process in found.processes
+    ]
+    logs = np.log(medians)
+    center, count = float(np.mean(logs)), len(logs)
+    half = math.inf
+    if count > 1:
+        half = float(stdtrit(count - 1, 0.975)) * float(np.std(logs, ddof=1)) / math.sqrt(count)
+    return Level(ms=math.exp(center), ms_low=math.exp(center - half), ms_high=math.exp(center + half))
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _lay_out(engine: BuiltEngine, folder: Path, digest: str) -> None:
+    """Put an engine where meters look for those of earlier builds: what ships is timed, not a second build of it."""
+    import json
+
+    (folder / f"{digest}.engine").write_bytes(engine.data)
+    (folder / f"{digest}.json").write_text(json.dumps(dict(engine.facts)))
