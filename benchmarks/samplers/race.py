@@ -1,0 +1,112 @@
+"""Searches of one problem by all samplers, asked as a search asks them: the same starting points, then what is new.
+
+Hypervolumes are those of the exact figures of what was tried, whatever the noise let a sampler see.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+
+from benchmarks.samplers.problem import Problem
+from search.pareto import Pair, hypervolume
+from search.samplers import make_sampler
+from search.study import ask_unseen, resume, tell_duplicate
+from search.trials import OUTCOME
+
+OTHERS = ("tpe", "nsga2", "gp", "random")
+
+FRONTIER = "frontier"
+UNTIMED = "frontier, layers not timed"
+UNSWEPT = "frontier, nothing swept"
+OURS = (FRONTIER, UNTIMED, UNSWEPT)
+"""Our sampler as a search begins it, and with less to begin with."""
+
+SHORTEST = 30
+"""Trials that every curve of ours has, also where it is at its target before: those that were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One search.
+
+    Attributes:
+        hypervolumes: After each trial.
+        ask_s: Processor time that all proposals took.
+        is_capped: Whether it was ended for the time that its proposals took.
+    """
+
+    hypervolumes: tuple[float, ...]
+    ask_s: float
+    is_capped: bool = False
+
+    def trials_until(self, target: float) -> int:
+        """Trials until it is at `target`; one more than there are where it never is."""
+        reached = (at for at, value in enumerate(self.hypervolumes, 1) if value >= target)
+        return next(reached, len(self.hypervolumes) + 1)
+
+    def after(self, trials: int) -> float:
+        """The hypervolume after so many trials, or after all where there are fewer."""
+        return self.hypervolumes[min(trials, len(self.hypervolumes)) - 1]
+
+
+def begin(problem: Problem, name: str, seed: int) -> optuna.Study:
+    """A study in memory, and the sampler of that name."""
+    sampler = make_sampler("frontier" if name in OURS else name, seed)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+    rng = np.random.default_rng([seed, 1])
+    # What a search records it records for every sampler; only ours reads it.
+    for key, record in problem.records(swept=name != UNSWEPT, timed=name == FRONTIER, rng=rng).items():
+        study.set_user_attr(key, record)
+    return study
+
+
+def search(problem: Problem, name: str, seed: int) -> Iterator[tuple[Pair, float]]:
+    """The exact figures of each trial, and the processor seconds of its proposal, until the space is exhausted."""
+    study = begin(problem, name, seed)
+    seen = resume(study, problem.space)
+    rng = np.random.default_rng([seed, 2])
+    known: set[str] = set()
+    while True:
+        started_s = time.process_time()
+        asked = ask_unseen(study, problem.space, seen, seed)
+        ask_s = time.process_time() - started_s
+        if asked is None:
+            return
+        trial, policy = asked
+        reading = problem.read(trial.params, rng)
+        digest = str(reading.outcome["digest"])
+        seen.add(policy, digest)
+        if digest in known:  # other settings, the same bytes: a search finds out before it measures
+            tell_duplicate(study, trial, digest)
+            continue
+        known.add(digest)
+        trial.set_user_attr(OUTCOME, dict(reading.outcome))
+        study.tell(trial, reading.values)
+        yield reading.exact, ask_s
+
+
+def run(
+    problem: Problem, name: str, seed: int, *, most: int, target: float = math.inf, most_ask_s: float = math.inf
+) -> Curve:
+    """A search of `most` trials; from the `SHORTEST`th on it ends at the target, or when proposals took too long."""
+    reached: list[float] = []
+    tried: list[Pair] = []
+    total_s = 0.0
+    for pair, ask_s in search(problem, name, seed):
+        total_s += ask_s
+        tried.append(pair)
+        reached.append(hypervolume(tried, problem.reference))
+        if len(reached) >= most or (len(reached) >= min(most, SHORTEST) and reached[-1] >= target):
+            break
+        if total_s > most_ask_s:
+            return Curve(hypervolumes=tuple(reached), ask_s=total_s, is_capped=True)
+    return Curve(hypervolumes=tuple(reached), ask_s=total_s)
+
+
+def best_of(curves: Mapping[str, Curve], others: Sequence[str]) -> float:
+    """What the best of the other samplers ends with."""
+    return max(curves[name].hypervolumes[-1] for name in others if name in curves)

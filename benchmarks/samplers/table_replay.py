@@ -1,0 +1,58 @@
+"""The tabulated network as a problem: figures are the table's, latencies as uncertain as they were measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.samplers.problem import Reading
+from benchmarks.tabulated.table import Table
+from search.effects import DAMAGE_EFFECTS
+from search.layer_table import LAYER_TABLE
+from search.pareto import Pair
+from search.space import Choice, SearchSpace
+
+_INTERVAL = 1.959964
+CHANCE = 0.1
+"""Share of right answers of who guesses one of ten digits: where gain begins."""
+
+
+class TableReplay:
+    """Searches look policies up.
+
+    Accuracy and divergence are what the same samples always say; latency has the noise of one measurement.
+
+    Args:
+        table: The figures.
+    """
+
+    name = "small-resnet, tabulated"
+    reference: Pair = (1.05, CHANCE)
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.space: SearchSpace = table.space
+
+    def records(self, *, swept: bool, timed: bool, rng: np.random.Generator) -> Mapping[str, Any]:
+        """What the search of this network recorded; the figures' noise is theirs."""
+        left_out = {DAMAGE_EFFECTS: not swept, LAYER_TABLE: not timed}
+        return {name: record for name, record in self._table.records.items() if not left_out.get(name, False)}
+
+    def read(self, params: Mapping[str, Choice], rng: np.random.Generator) -> Reading:
+        """The table's figures, the ratio with the noise of a measurement."""
+        table = self._table
+        position = table.position(params)
+        error = float(table.ratio_error[position])
+        ratio, metric = table.pair(position)
+        seen = max(ratio + error * float(rng.normal()), 0.1 * ratio)
+        outcome = {
+            "digest": f"row {table.same_as[position]}",
+            "latency_ms": seen,
+            "latency_ratio": seen,
+            "latency_ratio_low": seen - _INTERVAL * error,
+            "latency_ratio_high": seen + _INTERVAL * error,
+            "divergence": float(table.divergence[position]),
+            "metric": metric,
+            "metric_drop": table.fp32_metric - metric,
+        }
+        return Reading(outcome=outcome, exact=(ratio, metric))

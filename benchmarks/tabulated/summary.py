@@ -1,0 +1,151 @@
+"""From what was taken to the table: one figure and one standard error per policy."""
+
+import datetime as dt
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.subjects import Subject
+from benchmarks.tabulated.readings import PREFIXES, Readings, Score
+from benchmarks.tabulated.table import TABLE, Table, study_of
+from benchmarks.tabulated.work_file import Entry
+from hwprofiles import detect_machine
+from search.effects import Effect, Effects, record_damage_effects
+from search.layer_graph import record_layer_graph
+from search.layer_neighbours import find_layer_graph
+from search.space import Choice, SearchSpace
+from search.space_record import adopt_space
+
+SWEPT_SAMPLES = 64
+"""Samples on which the sweep over single choices looks."""
+
+# How far off a single choice's damage may be in the midst of other choices.
+_OFF, _LEAST = 0.3, 1e-6
+
+_PRIOR_WEIGHT = 4
+"""A few passes say little about one policy's own spread: what is typical of all counts as so many passes more."""
+
+
+def make_table(subject: Subject, space: SearchSpace, readings: Readings, entries: Iterable[Entry]) -> Table:
+    """The table of all that was taken.
+
+    Raises:
+        ValueError: A policy is missing.
+    """
+    digests: dict[int, str] = {}
+    ratios: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, Score] = {}
+    build_cpu_s = []
+    for entry in entries:
+        digests[entry.position] = entry.digest
+        build_cpu_s.append(entry.build_cpu_s)
+        if entry.ratio is not None:
+            ratios[entry.digest].append(entry.ratio)
+        if entry.score is not None:
+            scores[entry.digest] = entry.score
+    missing = [position for position in range(space.size) if position not in digests]
+    if missing:
+        raise ValueError(f"{len(missing)} of {space.size} policies were not taken, the first at {missing[0]}")
+    typical = typical_spread(list(ratios.values()))
+    first: dict[str, int] = {}
+    for position in range(space.size):
+        first.setdefault(digests[position], position)
+    order = [digests[position] for position in range(space.size)]
+    found = {digest: summarize(ratios[digest], typical) for digest in first}
+    return Table(
+        records=records_of(subject, space, swept(space, digests, scores)),
+        ratio=np.array([found[digest][0] for digest in order], np.float32),
+        ratio_error=np.array([found[digest][1] for digest in order], np.float32),
+        metric=np.array([scores[digest].metric for digest in order], np.float32),
+        divergence=np.array([scores[digest].divergence for digest in order], np.float32),
+        same_as=np.array([first[digest] for digest in order], np.uint16),
+        facts=facts_of(subject, readings, ratios, scores, build_cpu_s, typical),
+    )
+
+
+def typical_spread(ratios: Sequence[Sequence[float]]) -> float:
+    """Relative standard deviation of a ratio that is taken again, typical of all; 0 where none was.
+
+    From the medians of absolute differences, so that a few spoilt readings do not count.
+    """
+    apart = [abs(math.log(each[0] / each[1])) for each in ratios if len(each) > 1]
+    # A normal's absolute deviation has its median at 0.6745; a difference of two has twice the variance.
+    return statistics.median(apart) / (0.6745 * math.sqrt(2)) if apart else 0.0
+
+
+def summarize(ratios: Sequence[float], typical: float) -> tuple[float, float]:
+    """One ratio and its standard error, of readings that differ by `typical` where they do not say otherwise.
+
+    Raises:
+        ValueError: There are no readings.
+    """
+    if not ratios:
+        raise ValueError("a ratio needs at least one reading, got none")
+    ratio, own = statistics.median(ratios), len(ratios) - 1
+    squares = sum((each / ratio - 1) ** 2 for each in ratios)
+    variance = (_PRIOR_WEIGHT * typical**2 + squares) / (_PRIOR_WEIGHT + own)
+    return ratio, ratio * math.sqrt(variance / len(ratios))
+
+
+def records_of(subject: Subject, space: SearchSpace, effects: Effects) -> dict[str, Any]:
+    """What a search records in its study before its first trial."""
+    study = study_of({})
+    adopt_space(study, space, TABLE)
+    graph = find_layer_graph(
+        subject.network,
+        subject.compressor.groups.values(),
+        channel_multiple=subject.compressor.channel_multiple,
+    )
+    record_layer_graph(study, graph)
+    record_damage_effects(study, effects)
+    return study.user_attrs
+
+
+def swept(
+    space: SearchSpace, digests: Mapping[int, str], scores: Mapping[str, Score]
+) -> dict[tuple[str, Choice], Effect]:
+    """What a sweep over single choices finds."""
+    at = PREFIXES.index(SWEPT_SAMPLES)
+    effects: dict[tuple[str, Choice], Effect] = {}
+    step = 1
+    for knob in space.knobs:
+        for count, choice in enumerate(knob.choices[1:], 1):
+            found = scores[digests[count * step]].prefix_divergences[at]
+            effects[knob.name, choice] = Effect(mean=found, deviation=_OFF * found + _LEAST)
+        step *= len(knob.choices)
+    return effects
+
+
+def facts_of(
+    subject: Subject,
+    readings: Readings,
+    ratios: Mapping[str, Sequence[float]],
+    scores: Mapping[str, Score],
+    build_cpu_s: Sequence[float],
+    typical: float,
+) -> dict[str, Any]:
+    """Where the figures come from."""
+    import onnxruntime
+
+    machine = detect_machine()
+    return {
+        "workload": subject.workload.name,
+        "network_digest": subject.network.digest,
+        "samples": len(subject.workload.search_part),
+        "fp32_metric": readings.fp32.accuracy.value,
+        "machine": machine.cpu,
+        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        "int8_scheme": subject.profile.formats.int8_scheme,
+        "taken_at": dt.datetime.now(dt.UTC).date().isoformat(),
+        "clock": "processor time of one thread",
+        "candidates": len(ratios),
+        "readings": sum(map(len, ratios.values())),
+        "spread_of_a_reading": typical,
+        "swept_samples": SWEPT_SAMPLES,
+        "median_build_cpu_s": statistics.median(build_cpu_s),
+        "median_score_cpu_s": statistics.median(score.cpu_s for score in scores.values()),
+    }
