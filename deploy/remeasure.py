@@ -145,10 +145,7 @@ def level_of(found: Measurement, model: str = "candidate") -> Level:
     import numpy as np
     from scipy.special import stdtrit
 
-    medians = [
-        float(np.median(getattr(process, model).milliseconds(found.clock)))
-        for process in found.processes
-    ]
+    medians = [float(np.median(getattr(process, model).milliseconds(found.clock))) for process in found.processes]
     logs = np.log(medians)
     center, count = float(np.mean(logs)), len(logs)
     half = math.inf

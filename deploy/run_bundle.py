@@ -20,6 +20,6 @@ with np.load(sys.argv[1] if len(sys.argv) > 1 else folder / "example.npz", allow
     outputs = session.run(None, dict(file))
 named = {output.name: array for output, array in zip(session.get_outputs(), outputs, strict=True)}
 for name, array in named.items():
-    print(name, array.dtype, array.shape, array.ravel()[:8])
+    print(name, array.dtype, array.shape, array.ravel()[:8])  # noqa: T201 - it ships as a program
 if len(sys.argv) > 2:
     np.savez(sys.argv[2], **named)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli import profile, run_commands, search_command, select_command
+from search.cli import export_command, profile, run_commands, search_command, select_command
 
 HELP = """Hardware-aware search for model compression.
 
@@ -30,6 +30,7 @@ def build_app() -> typer.Typer:
     app.command("report")(run_commands.report)
     app.command("layers")(run_commands.layers)
     app.command("select")(select_command.select)
+    app.command("export")(export_command.export)
     app.add_typer(profile.build_app(), name="profile")
     return app
 
@@ -83,6 +84,7 @@ def _stopped() -> int:
 def _explain(error: Exception) -> str | None:
     """One line for a mistake of the user or of the machine; None for a defect of ours."""
     from compress.errors import CompressionError
+    from deploy.errors import BundleError
     from hwprofiles import ProfileError
     from latency import MeasurementError, MeasurementFormatError, TargetError
     from search.errors import SearchError
@@ -93,6 +95,7 @@ def _explain(error: Exception) -> str | None:
     if callable(format_message):
         return str(format_message())
     ours = (
+        BundleError,
         CompressionError,
         ProfileError,
         MeasurementError,
