@@ -3,7 +3,9 @@
 from workloads.accuracy import Accuracy, Drop, paired_drop
 from workloads.builtin import BUILTIN_WORKLOADS
 from workloads.errors import WorkloadError
-from workloads.evaluation import Evaluation, Outputs, evaluate
+from workloads.evaluation import Evaluation, Outputs, RunningEvaluation, evaluate
+from workloads.evidence import Bounds, Evidence, weigh
+from workloads.fair_order import chunk_ends, in_fair_order
 from workloads.files import from_files
 from workloads.loading import load
 from workloads.metrics import METRICS, mse, resolve_metric, top1
@@ -15,18 +17,23 @@ __all__ = [
     "BUILTIN_WORKLOADS",
     "METRICS",
     "Accuracy",
+    "Bounds",
     "Drop",
     "Evaluation",
+    "Evidence",
     "Feeds",
     "Metric",
     "Outputs",
     "Predict",
+    "RunningEvaluation",
     "Samples",
     "Targets",
     "Workload",
     "WorkloadError",
+    "chunk_ends",
     "evaluate",
     "from_files",
+    "in_fair_order",
     "load",
     "mse",
     "onnx_predictor",
@@ -34,4 +41,5 @@ __all__ = [
     "resolve_metric",
     "session_predictor",
     "top1",
+    "weigh",
 ]

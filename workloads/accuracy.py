@@ -1,8 +1,9 @@
 """How accurate a network was on some samples, and how much of that another one lost."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,17 @@ class Accuracy:
     def value(self) -> float:
         """The mean score, in the metric's own unit."""
         return float(self.scores.mean())
+
+    def first(self, count: int) -> Self:
+        """That on the first `count` samples.
+
+        Raises:
+            ValueError: There are not so many, or `count` is not positive.
+        """
+        if not 1 <= count <= self.count:
+            raise ValueError(f"count must be from 1 to {self.count}, got {count}")
+        divergence = None if self.divergence is None else self.divergence[:count]
+        return replace(self, scores=self.scores[:count], divergence=divergence)
 
     @property
     def mean_divergence(self) -> float | None:

@@ -69,28 +69,92 @@ def evaluate(
             does not fit the data.
         ValueError: `reference` is of other samples.
     """
-    indices = samples.indices
-    if reference is not None and not np.array_equal(reference.indices[: len(samples)], indices):
-        raise ValueError(f"reference must be of the same samples, got {len(reference.indices)} others")
-    kept: list[Outputs] = []
-    targets: list[Targets] = []
-    scores: list[NDArray[np.float64]] = []
-    for feeds, wanted in samples.batches(batch_size):
-        done = sum(map(len, targets))
-        outputs = _checked(predict(feeds), indices[done : done + len(wanted)])
-        # The metric may work in place and the predictor may use its buffers again: what is kept is a copy.
-        kept.append({name: np.array(array) for name, array in outputs.items()})
-        targets.append(wanted)
-        if metric.scope == "batch":
-            scores.append(_scores(metric, outputs, wanted))
-    parts = _joined(kept)
-    if metric.scope == "all":
-        scores.append(_scores(metric, _whole(parts, metric), joined_targets(targets)))
-    flat = np.concatenate(scores)
-    _check_scores(flat, metric, indices)
-    divergence = None if reference is None else _divergence(reference, parts)
-    accuracy = Accuracy(metric=metric.name, scores=flat, divergence=divergence)
-    return Evaluation(accuracy=accuracy, outputs=parts, indices=indices)
+    running = RunningEvaluation(predict, samples, metric, batch_size=batch_size, reference=reference)
+    running.advance(len(samples))
+    return running.evaluation()
+
+
+class RunningEvaluation:
+    """An evaluation that can stop on the way: run to its end it is `evaluate`, bit for bit.
+
+    Args:
+        predict: As `evaluate` takes it.
+        samples: What to run it on, in an order of which the beginning is a fair sample (`workloads.fair_order`).
+        metric: What to score its outputs with. One that needs all outputs together has no scores before the end.
+        batch_size: Samples per call.
+        reference: FP32 on the same samples, or on more of which these are the first.
+
+    Raises:
+        ValueError: `reference` is of other samples.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        samples: Samples,
+        metric: Metric,
+        *,
+        batch_size: int = 64,
+        reference: Evaluation | None = None,
+    ) -> None:
+        self._indices = samples.indices
+        if reference is not None and not np.array_equal(reference.indices[: len(samples)], self._indices):
+            raise ValueError(f"reference must be of the same samples, got {len(reference.indices)} others")
+        self._predict = predict
+        self._metric = metric
+        self._reference = reference
+        self._batches = samples.batches(batch_size)
+        self._outputs: list[Outputs] = []
+        self._targets: list[Targets] = []
+        self._scores: list[NDArray[np.float64]] = []
+        self._done = 0
+
+    @property
+    def count(self) -> int:
+        """How many samples were run so far."""
+        return self._done
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all samples were run."""
+        return self._done == len(self._indices)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Those of the samples that were run so far."""
+        return np.concatenate(self._scores) if self._scores else np.zeros(0)
+
+    def advance(self, count: int) -> None:
+        """Run batches until `count` samples or more were run, or all.
+
+        Raises:
+            WorkloadError: As `evaluate`.
+        """
+        while self._done < min(count, len(self._indices)):
+            feeds, wanted = next(self._batches)
+            here = self._indices[self._done : self._done + len(wanted)]
+            outputs = _checked(self._predict(feeds), here)
+            # The metric may work in place and the predictor may use its buffers again: what is kept is a copy.
+            self._outputs.append({name: np.array(array) for name, array in outputs.items()})
+            self._targets.append(wanted)
+            self._done += len(wanted)
+            if self._metric.scope == "batch":
+                self._scores.append(_scores(self._metric, outputs, wanted))
+        if self.is_complete and self._metric.scope == "all" and not self._scores:
+            whole = _whole(_joined(self._outputs), self._metric)
+            self._scores.append(_scores(self._metric, whole, joined_targets(self._targets)))
+        _check_scores(self.scores, self._metric, self._indices)
+
+    def evaluation(self) -> Evaluation:
+        """Scores, outputs and divergence of what was run so far.
+
+        Raises:
+            WorkloadError: Nothing was, or a metric that needs all outputs does not have them.
+        """
+        parts = _joined(self._outputs)
+        divergence = None if self._reference is None or not parts else _divergence(self._reference, parts)
+        accuracy = Accuracy(metric=self._metric.name, scores=self.scores, divergence=divergence)
+        return Evaluation(accuracy=accuracy, outputs=parts, indices=self._indices[: self._done])
 
 
 def _checked(outputs: Outputs, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

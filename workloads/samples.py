@@ -34,10 +34,33 @@ class _Run:
 
     def pick(self, positions: NDArray[np.int64]) -> "_Run":
         """The samples at `positions`, as copies."""
-        feeds = {name: array[positions] for name, array in self.feeds.items()}
+        feeds = {name: np.ascontiguousarray(array[positions]) for name, array in self.feeds.items()}
         targets = self.targets
         picked = targets[positions] if isinstance(targets, np.ndarray) else [targets[each] for each in positions]
         return _Run(feeds=feeds, targets=picked)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pick:
+    """Some samples of a run, copied not before they are asked for: a second order needs no second copy of the data."""
+
+    run: _Run
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, chosen: slice) -> _Run:
+        return self.run.pick(self.positions[chosen])
+
+    def pick(self, positions: NDArray[np.int64]) -> _Run:
+        """The samples at `positions` of these, as copies."""
+        return self.run.pick(self.positions[positions])
+
+    @property
+    def feeds(self) -> Feeds:
+        """Those of the run, for their names."""
+        return self.run.feeds
 
 
 class Samples:
@@ -58,13 +81,13 @@ class Samples:
     def __init__(self, batches: Iterable[tuple[Feeds, Any]], *, source: str = "validation()") -> None:
         checked = [_checked_pair(pair, f"{source}, batch {number}") for number, pair in enumerate(batches)]
         _check_same_inputs([run.feeds for run in checked], source)
-        self._runs = _joined([run for run in checked if len(run)])
+        self._runs: tuple[_Run | _Pick, ...] = _joined([run for run in checked if len(run)])
         self._indices = np.arange(sum(map(len, self._runs)))
         if not len(self._indices):
             raise WorkloadError(f"{source} gave no samples; it must yield (feeds, targets) pairs")
 
     @classmethod
-    def _of(cls, runs: Iterable[_Run], indices: NDArray[np.int64]) -> Self:
+    def _of(cls, runs: Iterable[_Run | _Pick], indices: NDArray[np.int64]) -> Self:
         samples = cls.__new__(cls)
         samples._runs = tuple(run for run in runs if len(run))
         samples._indices = indices
@@ -133,6 +156,27 @@ class Samples:
             position += len(run)
         return self._of(runs, self._indices[chosen])
 
+    def pick(self, parts: Sequence[NDArray[np.int64]]) -> Self:
+        """The samples at the given positions, part after part; no batch holds samples of two parts.
+
+        Their arrays are these samples' own, read when a batch is asked for.
+
+        Raises:
+            ValueError: A position is out of range.
+        """
+        ends = np.cumsum([len(run) for run in self._runs])
+        every = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        if not len(every) or every.min() < 0 or every.max() >= len(self):
+            raise ValueError(f"positions must be at least one, from 0 to {len(self) - 1}, got {every}")
+        runs: list[_Run | _Pick] = []
+        for part in parts:
+            owners = np.searchsorted(ends, part, side="right")
+            for chosen in np.split(np.arange(len(part)), np.flatnonzero(np.diff(owners)) + 1):
+                if len(chosen):
+                    owner = int(owners[chosen[0]])
+                    runs.append(_picked(self._runs[owner], part[chosen] - (ends[owner] - len(self._runs[owner]))))
+        return self._of(runs, self._indices[every])
+
     def split(self) -> tuple[Self, Self]:
         """The part that the search sees, and the part that only the confirmation of the front sees.
 
@@ -150,6 +194,12 @@ class Samples:
             odd.append(run[1 - position % 2 :: 2])
             position += len(run)
         return self._of(even, self._indices[::2]), self._of(odd, self._indices[1::2])
+
+
+def _picked(run: _Run | _Pick, positions: NDArray[np.int64]) -> _Pick:
+    if isinstance(run, _Pick):
+        return _Pick(run=run.run, positions=run.positions[positions])
+    return _Pick(run=run, positions=positions)
 
 
 def checked_feeds(value: object, where: str) -> dict[str, NDArray[Any]]:
