@@ -19,7 +19,11 @@ OUTCOME = "outcome"
 LABEL = "label"
 REASON = "reason"
 DUPLICATE_OF = "duplicate_of"
+YIELDED_TO = "yielded_to"
 POSTPONED = "postponed"
+
+# Optuna's names of states, and those of points.
+_STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 _FIRST_BITS: Mapping[float | str, str] = {32.0: "fp32", 8.0: "int8"}
 
@@ -57,13 +61,13 @@ class Outcome(Figures):
 
 
 def is_finished(trial: "optuna.trial.FrozenTrial") -> bool:
-    """Whether the trial counts towards the number asked for: it has figures, or failed for a reason of its own."""
-    return trial.state.name == "COMPLETE" or (trial.state.name == "FAIL" and REASON in trial.user_attrs)
+    """Whether the trial counts towards the number asked for: it has figures, was stopped, or failed for a reason."""
+    return trial.state.name in _STATES and (trial.state.name != "FAIL" or REASON in trial.user_attrs)
 
 
 def is_unfinished(trial: "optuna.trial.FrozenTrial") -> bool:
     """Whether the trial ended without saying anything about its policy: interrupted, or put off for a second try."""
-    return trial.state.name == "FAIL" and not {REASON, DUPLICATE_OF} & set(trial.user_attrs)
+    return trial.state.name == "FAIL" and not {REASON, DUPLICATE_OF, YIELDED_TO} & set(trial.user_attrs)
 
 
 def count_finished(trials: Sequence["optuna.trial.FrozenTrial"]) -> int:
@@ -108,7 +112,7 @@ def _point(trial: "optuna.trial.FrozenTrial", space: SearchSpace) -> TrialPoint:
         digest=str(outcome.get("digest", "")),
         grade=str(outcome.get("grade", "")),
         model_bytes=outcome.get("model_bytes"),
-        state="complete" if trial.state.name == "COMPLETE" else "failed",
+        state=_STATES[trial.state.name],
         reason=str(trial.user_attrs.get(REASON, "")),
         label=str(trial.user_attrs.get(LABEL, "")),
         policy_summary=summarize(policy),
