@@ -24,6 +24,9 @@ DEFAULT_DISK_LIMIT_BYTES = 4 * 2**30
 _HEADER = "header"
 _PARTIAL_SUFFIX = ".partial"
 _OURS = re.compile(r"[0-9a-f]{64}\.npz|\.[0-9a-f]{64}\.npz\..*\.partial")
+# Listing a folder of thousands takes longer than writing a file. Of the room that was there when it was last listed, a
+# writer fills this share before it looks again; and when nothing is left, this share of the limit is made free at once.
+_SHARE_BETWEEN_LOOKS = 1 / 16
 # A writer needs seconds. A partial file this old has lost its writer.
 _PARTIAL_LIFETIME_S = 3600.0
 _log = logging.getLogger(__name__)
@@ -50,13 +53,15 @@ class VariantFiles:
 
     Args:
         folder: Where the files lie; made when the first is written.
-        limit_bytes: Most bytes of finished files; those read longest ago go first.
+        limit_bytes: Most bytes of finished files; those read longest ago go first. Where several processes write at
+            once each may exceed it by a sixteenth of the room that it last found.
     """
 
     def __init__(self, folder: Path, limit_bytes: int = DEFAULT_DISK_LIMIT_BYTES) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._writable = True
+        self._free_bytes = 0.0  # that may be written before the next look at the folder
 
     def read(self, key: str) -> Arrays | None:
         """The arrays under a canonical key; None where there are none that can be read."""
@@ -83,8 +88,9 @@ class VariantFiles:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(self._path(key), json.dumps([key, len(arrays)]), arrays)
-            self._evict()
+            self._free_bytes -= self._write(self._path(key), json.dumps([key, len(arrays)]), arrays)
+            if self._free_bytes < 0.0:
+                self._free_bytes = _SHARE_BETWEEN_LOOKS * self._evict()
         except OSError as error:
             self._writable = False
             _log.warning(
@@ -96,35 +102,49 @@ class VariantFiles:
     def _path(self, key: str) -> Path:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
 
-    def _write(self, path: Path, header: str, arrays: Arrays) -> None:
+    def _write(self, path: Path, header: str, arrays: Arrays) -> int:
+        """Write a file, and say how many bytes it has."""
         named = {str(index): array for index, array in enumerate(arrays)}
         descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.", suffix=_PARTIAL_SUFFIX)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 np.savez(file, allow_pickle=False, **{_HEADER: np.array(header)}, **named)
+                size = file.tell()
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        return size
 
-    def _evict(self) -> None:
-        """Remove what was read longest ago until the limit holds, and what writers that died have left."""
+    def _evict(self) -> int:
+        """Remove what was read longest ago where the limit is passed, and what writers that died have left.
+
+        Returns:
+            Bytes that may still be written.
+        """
         finished = sorted(self._files(".npz"), key=lambda entry: entry[1].st_mtime_ns)
-        surplus = sum(status.st_size for _, status in finished) - self._limit_bytes
-        for path, status in finished:
-            if surplus <= 0:
-                break
-            path.unlink(missing_ok=True)
-            surplus -= status.st_size
+        total = sum(status.st_size for _, status in finished)
+        if total > self._limit_bytes:
+            aim = round(self._limit_bytes * (1.0 - _SHARE_BETWEEN_LOOKS))
+            for path, status in finished[:-1]:
+                if total <= aim:
+                    break
+                path.unlink(missing_ok=True)
+                total -= status.st_size
+        if total > self._limit_bytes:
+            finished[-1][0].unlink(missing_ok=True)
+            total = 0
         now = finished[-1][1].st_mtime if finished else 0.0
         for path, status in self._files(_PARTIAL_SUFFIX):
             if now - status.st_mtime > _PARTIAL_LIFETIME_S:
                 path.unlink(missing_ok=True)
+        return self._limit_bytes - total
 
     def _files(self, suffix: str) -> Iterator[tuple[Path, os.stat_result]]:
         """Our files of that kind; others may take them away while we look."""
-        for path in self._folder.iterdir():
-            if path.suffix == suffix and _OURS.fullmatch(path.name):
-                with contextlib.suppress(FileNotFoundError):
-                    yield path, path.stat()
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix) and _OURS.fullmatch(entry.name):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield Path(entry.path), entry.stat()

@@ -158,6 +158,27 @@ class TestFolder:
         with pytest.raises(AssertionError, match="made anew"):
             store.get(_key(1), _never)
 
+    def test_writing_a_file_does_not_list_all_others(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Thousands of files lie in a night's folder: far from the limit it is listed at the first write only."""
+        listed, scandir = [], os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+        store = VariantStore(folder=tmp_path)
+        for index in range(50):
+            store.get(_key(index), lambda: _arrays(100))
+        monkeypatch.undo()
+        assert len(listed) <= 2  # finished files and partial ones
+        assert len(_files(tmp_path)) == 50
+
+    def test_two_writers_keep_close_to_the_limit(self, tmp_path: Path) -> None:
+        """Neither sees what the other has written since it last looked: a sixteenth of the room it found then."""
+        limit = 200_000
+        stores = [VariantStore(limit_bytes=0, folder=tmp_path, disk_limit_bytes=limit) for _ in range(2)]
+        largest = 0
+        for index in range(200):
+            stores[index % 2].get(_key(index), lambda: _arrays(2000))
+            largest = max(largest, sum(path.stat().st_size for path in _files(tmp_path)))
+        assert limit / 2 < largest <= limit * 17 / 16
+
     def test_what_is_larger_than_the_disk_limit_is_not_written(self, tmp_path: Path) -> None:
         store = VariantStore(folder=tmp_path, disk_limit_bytes=100)
         assert len(store.get("a", lambda: _arrays(2000))[0]) == 2000
