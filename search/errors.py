@@ -13,6 +13,14 @@ class TargetLostError(SearchError):
     """The target went away in the middle; what was found before stands."""
 
 
+class StorageError(SearchError):
+    """A storage that is none, has no driver, does not answer, or holds the study of another run."""
+
+
+class StorageLostError(StorageError):
+    """The storage went away in the middle and did not come back; what it holds stands."""
+
+
 class RunFolderError(SearchError):
     """A run folder of another run, of a newer format, in use, or on a full disk."""
 

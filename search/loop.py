@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,17 @@ from compress.errors import CompressionError
 from compress.policy import Policy
 from latency import MeasurementError
 from search import pareto
+from search.asking import ask_unseen, tell_duplicate
 from search.errors import FailingTrialsError, SearchError
 from search.evaluate import Evaluator
 from search.figures import is_fraction
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_INSTRUCTIONS, FP32_MS
+from search.seen import Seen, mark_interrupted
 from search.space import SearchSpace
 from search.stages import StageClock
-from search.study import Planned, Seen, ask_unseen, kept_attributes, mark_interrupted, tell_duplicate
-from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome, count_finished, outcomes_of
+from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from workloads import WorkloadError
 
 if TYPE_CHECKING:
@@ -27,18 +29,24 @@ if TYPE_CHECKING:
 
 _FAILURES_IN_A_ROW = 10
 
+# How often it is looked whether other workers have finished what they are at.
+_LOOK_S = 0.2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """When to stop starting trials.
 
     Attributes:
-        trials: Finished trials wanted in the study, those of earlier sessions included; None for no such limit.
+        trials: Finished trials wanted in the study, those of earlier sessions and of other workers included; None for
+            no such limit.
         deadline_s: On the loop's clock; confirmation has to be over by then. None for no such limit.
+        own_trials: Trials that this loop itself may run to their end; None for no such limit.
     """
 
     trials: int | None = None
     deadline_s: float | None = None
+    own_trials: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -56,6 +64,8 @@ class SearchLoop:
         confirmation_s: Estimates the seconds that confirming a front of the given size takes, from the median
             seconds per trial.
         listener: Told after every trial.
+        beating: Says of a trial's number, as long as its block lasts, that this worker is at it.
+        is_over: Asked before every trial whether there is nothing more to do, whatever the budget says.
         clock: Monotonic seconds.
     """
 
@@ -68,7 +78,10 @@ class SearchLoop:
     stages: StageClock
     confirmation_s: Callable[[int, float], float]
     listener: Listener = silent
+    beating: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+    is_over: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
+    _own: int = 0
     _trial_seconds: list[float] = field(default_factory=list)
     _failures_in_a_row: int = 0
 
@@ -80,25 +93,46 @@ class SearchLoop:
             FailingTrialsError: Trials fail one after another.
             TargetError: The target is gone; the trial that was at it counts as interrupted and is tried again.
         """
-        trials = self.study.get_trials(deepcopy=False)
-        self._outcomes = outcomes_of(trials)
-        self._finished = count_finished(trials)
+        self._refresh()
         while not self._is_over():
+            if self._others_suffice():
+                self._await_others()
+                continue
             with self.stages.stage("sampler"):
                 asked = ask_unseen(self.study, self.space, self.seen, self.seed)
+            if asked is None and self.seen.elsewhere:
+                self._await_others()
+                continue
             if asked is None:
                 self._report("every policy of the space has been tried")
                 return
-            started, finished = self.clock(), self._finished
+            started, own = self.clock(), self._own
             note = self._run_trial(*asked)
-            if self._finished > finished:
+            self._refresh()
+            if self._own > own:
                 self._trial_seconds.append(self.clock() - started)
-            if self._finished > finished or note:
+            if self._own > own or note:
                 self._report(note)
             if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
                 raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
 
+    def _refresh(self) -> None:
+        with self.stages.stage("storage"):
+            self.seen.refresh(self.study)
+
+    def _others_suffice(self) -> bool:
+        """Whether what other workers are at completes the trials wanted, if it comes to something."""
+        wanted = self.budget.trials
+        return wanted is not None and bool(self.seen.elsewhere) and self._finished + self.seen.elsewhere >= wanted
+
+    def _await_others(self) -> None:
+        with self.stages.stage("waiting for other workers"):
+            time.sleep(_LOOK_S)
+        self._refresh()
+
     def _is_over(self) -> bool:
+        if self.is_over() or (self.budget.own_trials is not None and self._own >= self.budget.own_trials):
+            return True
         if self.budget.trials is not None and self._finished >= self.budget.trials:
             return True
         if self.budget.deadline_s is None or not self._outcomes:  # without FP32's figures there is nothing to report
@@ -107,8 +141,25 @@ class SearchLoop:
         needed_s = typical_s + self.confirmation_s(len(self._front()), typical_s)
         return self.clock() + needed_s >= self.budget.deadline_s
 
+    @property
+    def _finished(self) -> int:
+        return self.seen.finished
+
+    @property
+    def _outcomes(self) -> list[Outcome]:
+        return self.seen.outcomes
+
     def _run_trial(self, trial: "optuna.Trial", policy: Policy) -> str:
         """Run a trial and say what is worth a line about it."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            with self.beating(trial.number):
+                return self._carry_out(trial, policy)
+        except UpdateFinishedTrialError:
+            return f"#{trial.number} was taken for lost while this worker was at it, and goes to another"
+
+    def _carry_out(self, trial: "optuna.Trial", policy: Policy) -> str:
         try:
             outcome = self._evaluate(trial, policy)
         except (CompressionError, WorkloadError, MeasurementError) as error:
@@ -144,23 +195,17 @@ class SearchLoop:
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
         self.seen.add(policy, outcome.digest)
-        self._outcomes.append(outcome)
-        self._finished += 1
+        self._own += 1
         self._failures_in_a_row = 0
 
     def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
-        """Try once more after what is planned; the second time it is a failure."""
+        """Try once more after what is planned (`Seen.refresh` plans it); the second time it is a failure."""
         import optuna
 
         if trial.user_attrs.get(POSTPONED):
             return self._fail(trial, policy, reason)
         trial.set_user_attr(POSTPONED, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        again = Planned(params=trial.params, attributes=kept_attributes(trial.user_attrs))
-        if trial.user_attrs.get(LABEL) == FP32_LABEL:
-            self.seen.planned.appendleft(again)  # everything else is reported against it
-        else:
-            self.seen.planned.append(again)
         return f"#{trial.number} will be tried again: {reason}"
 
     def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
@@ -172,7 +217,7 @@ class SearchLoop:
         trial.set_user_attr(REASON, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         self.seen.add(policy, "")
-        self._finished += 1
+        self._own += 1
         self._failures_in_a_row += 1
         return f"#{trial.number} failed: {reason}"
 

@@ -23,9 +23,10 @@ from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
 from search.results import FP32_MS, RunResult, read_result, write_results
 from search.run_folder import RunFolder
+from search.seen import resume
 from search.space_record import adopt_space
 from search.stages import StageClock
-from search.study import INSTRUCTIONS, LATENCY, flush_study, load_study, open_study, resume
+from search.study import INSTRUCTIONS, LATENCY, flush_study, load_study, open_study
 from search.target_validation import TargetValidator
 from search.timed_input import timed_feeds
 from search.timings import Timings

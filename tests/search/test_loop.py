@@ -17,9 +17,10 @@ from search.errors import FailingTrialsError, SearchError
 from search.loop import Budget, SearchLoop, best_speedup, closeness
 from search.progress import Progress
 from search.results import FP32_MS
+from search.seen import resume
 from search.space import Knob, SearchSpace
 from search.stages import StageClock
-from search.study import open_study, resume
+from search.study import open_study
 from search.trials import DUPLICATE_OF, OUTCOME, REASON, Outcome, count_finished, outcomes_of
 from workloads import WorkloadError
 

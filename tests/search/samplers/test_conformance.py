@@ -9,11 +9,13 @@ import optuna
 import pytest
 
 from compress.policy import Policy
+from search.asking import ask_unseen
 from search.layer_graph import LayerGraph, record_layer_graph
 from search.samplers import SAMPLERS, make_sampler
+from search.seen import resume
 from search.space import Choice, Knob, SearchSpace
 from search.space_record import adopt_space
-from search.study import ask_unseen, open_study, resume
+from search.study import open_study
 from search.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(5))
