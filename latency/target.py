@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from latency.baseline import built_path, load_fields, npz
 from latency.built_engines import BuiltEngines
 from latency.errors import MeasurementError, OperationError, WorkerError
+from latency.grading import judge
+from latency.samples import ProcessSamples, Samples
+from latency.statistics import SpreadPrior
 from latency.transports import open_transport
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwprofiles import EmulatedReach, HardwareProfile, LocalReach, Machine, SshReach
+    from latency.samples import Clock
     from latency.transports import Connection, Transport
 
 _SLOT = "model"
@@ -116,9 +120,16 @@ class Target:
             raise MeasurementError(msg) from error
 
     def load(
-        self, model: bytes, feeds: Mapping[str, NDArray[Any]], session_entries: Mapping[str, str] | None = None
+        self,
+        model: bytes,
+        feeds: Mapping[str, NDArray[Any]],
+        session_entries: Mapping[str, str] | None = None,
+        *,
+        slot: str = _SLOT,
     ) -> None:
         """Loads ONNX bytes and binds the inputs that its layers are timed on.
+
+        ``slot`` takes the place of the model that was loaded into it before; models in other slots stay.
 
         Raises:
             MeasurementError: the engine refuses them.
@@ -126,14 +137,31 @@ class Target:
         transport, _connection, _stack = self._opened()
         inputs = transport.put(npz(feeds), "inputs.npz")
         self.request("inputs", path=inputs, names=list(feeds))
-        path = transport.put(model, "model.onnx")
+        path = transport.put(model, f"{slot}.onnx")
         self._engines.place(transport, built_path(path), hashlib.sha256(model).hexdigest())
         fields = load_fields(self.profile, path, session_entries or {})
-        self.request("load", slot=_SLOT, **fields)
+        self.request("load", slot=slot, **fields)
 
-    def layers(self, count: int) -> list[dict[str, Any]]:
+    def layers(self, count: int, *, slot: str = _SLOT) -> list[dict[str, Any]]:
         """Time and kernel of each of the loaded model's layers (``Engine.layers``)."""
-        return list(self.request("layers", slot=_SLOT, count=count)["layers"])
+        return list(self.request("layers", slot=slot, count=count)["layers"])
+
+    def ratio(self, baseline: str, *, slot: str = _SLOT, warm_up_s: float, budget_s: float) -> float:
+        """How long the loaded model takes over the one in the slot ``baseline``, both timed in turns in this worker.
+
+        For whoever wants to know it to a few percent; what ranks comes from a ``Meter``.
+
+        Raises:
+            MeasurementError: the worker refused, died or did not answer in time.
+        """
+        self.request("warm_up", slots=[baseline, slot], budget_s=warm_up_s)
+        answer = self.request(
+            "time_interleaved", slots=[baseline, slot], budget_s=budget_s, min_rounds=1, limit_s=4 * budget_s
+        )
+        first, second = (Samples.from_worker(rows) for rows in answer["samples"])
+        taken = ProcessSamples(candidate=second, baseline=first, rounds=answer["rounds"])
+        priors: dict[Clock, SpreadPrior] = {"wall": SpreadPrior(), "cpu": SpreadPrior()}
+        return judge([taken], threads=self.profile.engine.threads, priors=priors).estimate.ratio
 
     def describe(self) -> dict[str, Any]:
         """What really runs the loaded model."""

@@ -121,9 +121,27 @@ def collect(
     named_by: Network, rows: Sequence[Mapping[str, Any]], *, whole: Samples, threads: int, repeats: int, runtime: str
 ) -> LayerTimes:
     """The rows that an engine gave, as values: named, and with their shares."""
+    found = named_rows(named_by, rows)
+    matched = {layer for row in found for layer in row.layers}
+    whole_ms, crowded = _level(whole, threads)
+    return LayerTimes(
+        rows=found,
+        whole_ms=whole_ms,
+        crowded=crowded,
+        repeats=repeats,
+        runtime=runtime,
+        unmatched=tuple(layer.name for layer in named_by.layers if layer.name not in matched),
+    )
+
+
+def named_rows(named_by: Network, rows: Sequence[Mapping[str, Any]]) -> tuple[LayerTime, ...]:
+    """The rows that an engine gave, as values, with the layers that they carry out.
+
+    A layer that is split into two factors is in the rows of both.
+    """
     total_ns = sum(float(row["median_ns"]) for row in rows) or 1.0
     known = _layers_by_mark(named_by)
-    found = tuple(
+    return tuple(
         LayerTime(
             order=order,
             layers=_layers_of(str(row["name"]), known),
@@ -135,16 +153,6 @@ def collect(
             share=float(row["median_ns"]) / total_ns,
         )
         for order, row in enumerate(rows)
-    )
-    matched = {layer for row in found for layer in row.layers}
-    whole_ms, crowded = _level(whole, threads)
-    return LayerTimes(
-        rows=found,
-        whole_ms=whole_ms,
-        crowded=crowded,
-        repeats=repeats,
-        runtime=runtime,
-        unmatched=tuple(layer.name for layer in named_by.layers if layer.name not in matched),
     )
 
 
@@ -175,7 +183,8 @@ def _level(whole: Samples, threads: int) -> tuple[float, bool]:
 
 def _layers_by_mark(network: Network) -> dict[str, str]:
     """Layer names by what a runtime may call them: the operator, or a tensor that it or what is fused to it writes."""
-    from compress.formats.kernels import marks_of
+    from compress.formats.kernels import marks, marks_of
+    from compress.low_rank.factorize_layers import first_name, inner_name
 
     nodes = {node.name: node for node in network.model.graph}
     names = {layer.node_name: layer.name for layer in network.layers}
@@ -183,7 +192,8 @@ def _layers_by_mark(network: Network) -> dict[str, str]:
     names |= {skipped.name: skipped.name for skipped in network.skipped if skipped.name in nodes}
     known: dict[str, str] = {}
     for node_name, name in names.items():
-        for mark in (node_name, *marks_of(nodes[node_name])):
+        first, between = first_name(node_name), inner_name(nodes[node_name].outputs[0].name or "")
+        for mark in (node_name, *marks_of(nodes[node_name]), first, *marks(first, [between])):
             known.setdefault(mark, name)
     return known
 

@@ -9,7 +9,7 @@ class Progress:
     """One sign of life.
 
     Attributes:
-        stage: `export`, `calibration`, `baseline`, `search`, `confirmation` or `report`.
+        stage: `export`, `calibration`, `baseline`, `layer times`, `sweep`, `search`, `confirmation` or `report`.
         done: Steps done in this stage.
         total: Steps in this stage; None where a deadline ends it.
         front_size: Points on the front so far.

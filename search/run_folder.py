@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "ranges.json"
 
     @property
+    def sweep_path(self) -> Path:
+        """`sweep.json`: what single choices, each alone, do to the outputs; it may be removed at any time."""
+        return self.path / "sweep.json"
+
+    @property
     def study_path(self) -> Path:
         """`study.db`: the Optuna study."""
         return self.path / "study.db"
@@ -98,6 +103,15 @@ class RunFolder:
     def candidates_path(self) -> Path:
         """`candidates/`: the points of the confirmed front."""
         return self.path / "candidates"
+
+    def worker(self, name: str) -> "RunFolder":
+        """`workers/NAME/`: what one more worker of the run keeps: its own measurements, engines and timings."""
+        return RunFolder(self.workers_path / name)
+
+    @property
+    def workers_path(self) -> Path:
+        """`workers/`: a folder for each worker that has joined the run."""
+        return self.path / "workers"
 
     @property
     def exists(self) -> bool:
@@ -157,11 +171,15 @@ class RunFolder:
         _require_readable(path, document, newest_version)
         return document
 
-    def adopt(self, config: Mapping[str, Any]) -> None:
+    def adopt(self, config: Mapping[str, Any], *, has_study: bool | None = None) -> None:
         """Begin a run with `config`, or make sure that the one here is the same; it keeps its `started_at`.
 
         A run that never came to its first trial holds nothing to keep: it is begun anew, so that a workload that
         failed can be corrected and tried again.
+
+        Args:
+            config: The configuration.
+            has_study: Whether the run's study has begun; None where it lies in the folder.
 
         Raises:
             RunFolderError: The folder holds another run (it is left untouched), or something that is no run at all.
@@ -169,7 +187,7 @@ class RunFolder:
         import tomli_w
 
         merged = {"format_version": FORMAT_VERSION, **config}
-        if self.exists and self.study_path.exists():
+        if self.exists and (self.study_path.exists() if has_study is None else has_study):
             found = self.read_config()
             self._require_same(found, config)
             merged["started_at"] = found["started_at"]

@@ -27,6 +27,7 @@ from search.seen import resume
 from search.space_record import adopt_space
 from search.stages import StageClock
 from search.study import INSTRUCTIONS, LATENCY, flush_study, load_study, open_study
+from search.sweep.head_start import WITH_HEAD_START, HeadStart
 from search.target_validation import TargetValidator
 from search.timed_input import timed_feeds
 from search.timings import Timings
@@ -184,6 +185,16 @@ class Session:
             )
             record_layer_graph(study, graph)
             seen = resume(study, prepared.space)
+        if self.sampler in WITH_HEAD_START:
+            threads = detect_machine().logical_cores
+            HeadStart(
+                prepared=prepared,
+                folder=self.folder,
+                budget=budget,
+                threads=threads,
+                stages=self.stages,
+                listener=self.listener,
+            ).give(study)
         SearchLoop(
             study=study,
             space=prepared.space,

@@ -12,6 +12,8 @@ _TITLES = {
     "export": "Reading the network",
     "calibration": "Calibrating",
     "baseline": "Validating FP32",
+    "layer times": "Timing layers",
+    "sweep": "Trying single layers",
     "search": "Searching",
     "confirmation": "Confirming the front",
     "report": "Writing the report",

@@ -1,0 +1,49 @@
+"""Which policies are looked at layer by layer: few that turn all layers alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from search.space import Choice, SearchSpace
+
+_SPARSITIES = 3
+_RANKS = 2
+
+Params = Mapping[str, Choice]
+
+
+def profiled(space: SearchSpace) -> tuple[Params, ...]:
+    """Parameters of the policies to profile, FP32 first, then those that tell most.
+
+    Each number format, and some sparsities and ranks, narrow and in FP32. Where a policy removes whole branches, what
+    is left of the network does not compare.
+    """
+    starts = [start.params for start in space.starts()]
+    formats = [params for params in starts if not any(_turned(space, params, kind) for kind in ("rank", "sparsity"))]
+    thinned = [p for p in starts if _turned(space, p, "sparsity") and not _lacks_branches(p)]
+    sparsities = _spread(thinned, _SPARSITIES)
+    ranks = _spread([params for params in starts if _turned(space, params, "rank")], _RANKS)
+    middle = [*sparsities[len(sparsities) // 2 :][:1], *ranks[:1]]
+    wide = [_in_fp32(space, params) for params in middle]
+    ordered = [*formats[:2], *middle, *wide, *formats[2:], *sparsities, *ranks]
+    return tuple({tuple(params.items()): params for params in ordered}.values())
+
+
+def _turned(space: SearchSpace, params: Params, kind: str) -> bool:
+    return any(params[knob.name] != knob.choices[0] for knob in space.knobs if knob.kind == kind)
+
+
+def _lacks_branches(params: Params) -> bool:
+    return any(name.startswith("sparsity/") and choice == 1.0 for name, choice in params.items())
+
+
+def _in_fp32(space: SearchSpace, params: Params) -> Params:
+    return {knob.name: knob.choices[0] if knob.kind == "bits" else params[knob.name] for knob in space.knobs}
+
+
+def _spread(found: Sequence[Params], count: int) -> list[Params]:
+    """Up to `count` of them, evenly from the first to the last."""
+    return list(_every(found, count)) if len(found) > count else list(found)
+
+
+def _every(found: Sequence[Params], count: int) -> Iterator[Params]:
+    for step in range(count):
+        yield found[(2 * step + 1) * len(found) // (2 * count)]
