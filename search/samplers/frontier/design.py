@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.energy import Array, Choices, Energy, Layout
 from search.samplers.frontier.linear_model import Rows
 from search.samplers.frontier.priors import Belief, Priors, Reason, reduction
 from search.samplers.frontier.variables import Edge, Variables
@@ -19,39 +19,30 @@ class Design:
 
     Attributes:
         variables: The knobs and their edges.
-        terms: Shape (table entries, features): what each weight adds to each entry of the tables, those of the
-            variables first, those of the edges behind.
+        layout: A table per knob, then one per edge.
+        terms: Shape (table entries, features): what each weight adds to each entry of the tables.
         mean: Prior mean of each weight.
         deviation: Its prior standard deviation.
         is_own: Which weights are single layers' deviations from what is shared.
         owner: The shared feature that they are in proportion to; the feature itself where there is none.
         weight: How much of that is the layer's.
-        never_negative: Whether no choice and no transition can lower the sum below the constant.
+        never_negative: The entries of the tables that nothing can lower below 0.
     """
 
     variables: Variables
+    layout: Layout
     terms: Rows
     mean: Array
     deviation: Array
     is_own: NDArray[np.bool_]
     owner: Choices
     weight: Array
-    never_negative: bool
-
-    @property
-    def width(self) -> int:
-        """The most choices that a knob has."""
-        return int(self.variables.sizes.max())
+    never_negative: NDArray[np.bool_]
 
     def rows(self, choices: Choices) -> Rows:
         """The features of assignments, shape (assignments, features)."""
-        count, width = choices.shape[0], self.width
-        columns = [np.arange(choices.shape[1]) * width + choices]
-        if len(self.variables.edges):
-            first, second = choices[:, self.variables.pairs[:, 0]], choices[:, self.variables.pairs[:, 1]]
-            start = len(self.variables.knobs) * width
-            columns.append(start + np.arange(len(self.variables.edges)) * width**2 + first * width + second)
-        chosen = np.concatenate(columns, axis=1)
+        count = choices.shape[0]
+        chosen = self.layout.entries(choices)
         pointers = np.arange(count + 1) * chosen.shape[1]
         picked = sparse.csr_array((np.ones(chosen.size), chosen.ravel(), pointers), shape=(count, self.terms.shape[0]))
         rows = picked @ self.terms
@@ -60,23 +51,9 @@ class Design:
 
     def energy(self, weights: Array) -> Energy:
         """The sum that these weights describe."""
-        width, knobs = self.width, len(self.variables.knobs)
-        tables = self.terms @ weights
-        unary = tables[: knobs * width].reshape(knobs, width)
-        pair = tables[knobs * width :].reshape(-1, width, width)
-        for position, edge in enumerate(self.variables.edges):
-            if edge.kind == "joint":
-                continue
-            pair[position] = np.maximum(pair[position], 0.0)  # a conversion takes time, it saves none
-        if self.never_negative:
-            unary = np.maximum(unary, 0.0)
-        return Energy(
-            sizes=self.variables.sizes,
-            edges=self.variables.pairs,
-            constant=float(weights[0]),
-            unary=unary,
-            pair=pair,
-        )
+        table = self.terms @ weights
+        table[self.never_negative] = np.maximum(table[self.never_negative], 0.0)
+        return Energy(layout=self.layout, constant=float(weights[0]), table=table)
 
 
 @dataclass(kw_only=True)
@@ -129,38 +106,42 @@ def build_design(variables: Variables, priors: Priors) -> Design:
         rows=[], columns=[], factors=[], means=[], deviations=[], is_own=[], owners=[], weights=[], shared={}
     )
     made.add(*priors.constant)
-    width = int(variables.sizes.max())
-    for at in range(len(variables.knobs)):
-        _add_choices(made, variables, priors, at, width)
-    start = len(variables.knobs) * width
+    knobs, sizes = len(variables.knobs), variables.sizes
+    layout = Layout(sizes=sizes, scopes=(*((at,) for at in range(knobs)), *map(tuple, variables.pairs.tolist())))
+    for at in range(knobs):
+        _add_choices(made, variables, priors, at, layout.offsets[at])
     transitions = [edge for edge in variables.edges if edge.kind == "transition"]
+    # A conversion takes time, it saves none.
+    never_negative = np.full(layout.offsets[-1], priors.kind == "damage")
     for position, edge in enumerate(variables.edges):
-        first_entry = start + position * width**2
+        first, behind = layout.offsets[knobs + position : knobs + position + 2]
         if edge.kind == "joint":
-            _add_joint(made, variables, priors, edge, first_entry, width)
+            never_negative[first:behind] = False
+            _add_joint(made, variables, priors, edge, first, int(sizes[edge.second]))
         elif priors.has_transitions:
-            _add_transition(made, variables, priors, edge, first_entry, width, len(transitions))
-    entries = start + len(variables.edges) * width**2
-    terms = sparse.csr_array((made.factors, (made.rows, made.columns)), shape=(entries, len(made.means)))
+            never_negative[first:behind] = True
+            _add_transition(made, variables, priors, edge, first, int(sizes[edge.second]), len(transitions))
+    terms = sparse.csr_array((made.factors, (made.rows, made.columns)), shape=(layout.offsets[-1], len(made.means)))
     owners = np.array(made.owners)
     return Design(
         variables=variables,
+        layout=layout,
         terms=terms,
         mean=np.array(made.means),
         deviation=np.array(made.deviations),
         is_own=np.array(made.is_own),
         owner=owners,
         weight=np.array(made.weights),
-        never_negative=priors.kind == "damage",
+        never_negative=never_negative,
     )
 
 
-def _add_choices(made: _Builder, variables: Variables, priors: Priors, at: int, width: int) -> None:
+def _add_choices(made: _Builder, variables: Variables, priors: Priors, at: int, first_entry: int) -> None:
     knob, equal = variables.knobs[at], len(variables.knobs[at].layers) / variables.layer_count
     for position, choice in enumerate(knob.choices):
         if position == 0:
             continue
-        entry = at * width + position
+        entry = first_entry + position
         known = priors.effects.get((knob.name, choice))
         if known is not None:
             # What was found for single choices may be off as a whole: a sweep on few samples, damage that piles up.

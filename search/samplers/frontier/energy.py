@@ -1,4 +1,4 @@
-"""Sums over knobs and over pairs of knobs: what the solver minimizes, as plain tables."""
+"""Sums of tables over a few knobs each: what the solver minimizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,74 +12,137 @@ Array = NDArray[np.float64]
 Choices = NDArray[np.int64]
 """One choice per variable, as its position; two axes for several assignments."""
 
+Scope = tuple[int, ...]
+"""The variables of a table, in the order of its axes."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Energy:
-    """A function of one choice per variable that is a constant, plus a table per variable, plus one per edge.
+class Layout:
+    """Which tables a sum is made of. They lie behind one another in one row of entries.
 
     Attributes:
         sizes: How many choices each variable has.
-        edges: Pairs of variables, shape (edges, 2); no pair twice.
-        constant: Its value where all tables are 0.
-        unary: Shape (variables, most choices); what lies beyond a variable's choices is ignored.
-        pair: Shape (edges, most choices, most choices), the first variable of the edge first.
+        scopes: Of each table; no variable twice in one.
     """
 
     sizes: Choices
-    edges: Choices
+    scopes: tuple[Scope, ...]
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of each table."""
+        sizes = self.sizes.tolist()
+        return [tuple(sizes[variable] for variable in scope) for scope in self.scopes]
+
+    @cached_property
+    def offsets(self) -> list[int]:
+        """Where each table begins; where the last one ends comes last."""
+        return np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)]).tolist()
+
+    @cached_property
+    def _padded(self) -> tuple[Choices, Choices]:
+        """Each table's variables and how far apart their choices lie; what is no axis has stride 0."""
+        longest = max(map(len, self.scopes), default=1)
+        variables, strides = (np.zeros((len(self.scopes), longest), np.int64) for _ in range(2))
+        for position, (scope, shape) in enumerate(zip(self.scopes, self.shapes, strict=True)):
+            variables[position, : len(scope)] = scope
+            strides[position, : len(scope)] = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+        return variables, strides
+
+    @cached_property
+    def axes(self) -> tuple[Choices, Choices, Choices]:
+        """Every axis of every table, by variable: its table, its variable, its stride."""
+        variables, strides = self._padded
+        lengths = np.array([len(scope) for scope in self.scopes], np.int64)
+        table, axis = np.nonzero(np.arange(variables.shape[1]) < lengths[:, None])
+        order = np.argsort(variables[table, axis], kind="stable")
+        table, axis = table[order], axis[order]
+        return table, variables[table, axis], strides[table, axis]
+
+    @cached_property
+    def near(self) -> list[tuple[Choices, Choices]]:
+        """By variable: the axes of others in its tables, as positions in `axes`, and its own stride in each."""
+        table, variable, stride = self.axes
+        axes_of: dict[int, list[int]] = {}
+        for position, number in enumerate(table.tolist()):
+            axes_of.setdefault(number, []).append(position)
+        found: list[tuple[list[int], list[int]]] = [([], []) for _ in self.sizes]
+        for inside in axes_of.values():
+            for mine in inside:
+                others, strides = found[int(variable[mine])]
+                others += [position for position in inside if position != mine]
+                strides += [int(stride[mine])] * (len(inside) - 1)
+        return [(np.array(others, np.int64), np.array(strides, np.int64)) for others, strides in found]
+
+    def entries(self, choices: Choices) -> Choices:
+        """The entry of each table that assignments choose, shape (assignments, tables)."""
+        variables, strides = self._padded
+        chosen: Choices = np.einsum("atx,tx->at", choices[:, variables], strides) + np.array(
+            self.offsets[:-1], np.int64
+        )
+        return chosen
+
+    def alternatives(self, choices: Choices) -> Choices:
+        """By axis and choice: the entry if that variable alone chose it; the last choice's beyond a variable's own."""
+        table, variable, stride = self.axes
+        base = self.entries(choices[None])[0][table] - stride * choices[variable]
+        steps = np.minimum(np.arange(int(self.sizes.max())), self.sizes[variable, None] - 1)
+        return np.asarray(base[:, None] + stride[:, None] * steps, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Energy:
+    """A function of one choice per variable: a constant plus an entry of each table.
+
+    Attributes:
+        layout: The tables' variables.
+        constant: Its value where all entries are 0.
+        table: Their entries.
+    """
+
+    layout: Layout
     constant: float
-    unary: Array
-    pair: Array
+    table: Array
 
     def values(self, choices: Choices) -> Array:
         """The energy of each assignment; `choices` has shape (assignments, variables)."""
-        total = self.constant + self.unary[np.arange(len(self.sizes)), choices].sum(axis=1)
-        if len(self.edges):
-            one, other = choices[:, self.edges[:, 0]], choices[:, self.edges[:, 1]]
-            total = total + self.pair[np.arange(len(self.edges)), one, other].sum(axis=1)
-        result: Array = total
-        return result
+        total: Array = self.constant + self.table[self.layout.entries(choices)].sum(axis=1)
+        return total
 
     def around(self, choices: Choices) -> Array:
-        """Each variable's energy by its choice, all others as in `choices`: shape (variables, most choices)."""
-        everything = np.arange(len(self.edges))
-        conditional = self.unary.copy()
-        if len(self.edges):
-            first, second = self.edges[:, 0], self.edges[:, 1]
-            np.add.at(conditional, first, self.pair[everything, :, choices[second]])
-            np.add.at(conditional, second, self.pair[everything, choices[first], :])
-        conditional[np.arange(self.unary.shape[1]) >= self.sizes[:, None]] = np.inf
-        return conditional
+        """Each variable's share of the energy by its choice, all others as in `choices`.
+
+        Shape (variables, most choices); infinite beyond a variable's choices.
+        """
+        return _summed(self.layout, self.table[self.layout.alternatives(choices)])
 
     def changes(self, choices: Choices) -> Array:
         """What each change of a single variable adds, shape (variables, most choices); infinite beyond its choices.
 
         `choices` is one assignment.
         """
-        conditional = self.around(choices)
-        conditional -= conditional[np.arange(len(self.sizes)), choices][:, None]
-        return conditional
-
-    @cached_property
-    def edges_of(self) -> list[list[tuple[int, int, bool]]]:
-        """By variable: the positions of its edges, who is at the other end, and whether it comes first itself."""
-        found: list[list[tuple[int, int, bool]]] = [[] for _ in self.sizes]
-        for position, (first, second) in enumerate(self.edges.tolist()):
-            found[first].append((position, second, True))
-            found[second].append((position, first, False))
-        return found
+        return Walk(self, choices).changes()
 
     @classmethod
     def weighted(cls, energies: Sequence[Self], weights: Sequence[float] | Array) -> Self:
-        """The weighted sum of energies over the same variables and edges."""
+        """The weighted sum of energies over the same tables."""
         scales = np.asarray(weights, np.float64)
         return cls(
-            sizes=energies[0].sizes,
-            edges=energies[0].edges,
+            layout=energies[0].layout,
             constant=float(scales @ [energy.constant for energy in energies]),
-            unary=np.tensordot(scales, np.stack([energy.unary for energy in energies]), 1),
-            pair=np.tensordot(scales, np.stack([energy.pair for energy in energies]), 1),
+            table=scales @ np.stack([energy.table for energy in energies]),
         )
+
+
+def _summed(layout: Layout, rows: Array) -> Array:
+    """Rows of `layout.axes`, summed by variable."""
+    _, variable, _ = layout.axes
+    summed = np.zeros((len(layout.sizes), rows.shape[1]))
+    if len(variable):
+        starts = np.flatnonzero(np.diff(variable, prepend=-1))
+        summed[variable[starts]] = np.add.reduceat(rows, starts, axis=0)
+    summed[np.arange(rows.shape[1]) >= layout.sizes[:, None]] = np.inf
+    return summed
 
 
 class Walk:
@@ -93,8 +156,9 @@ class Walk:
     def __init__(self, energy: Energy, start: Choices) -> None:
         self.choices = start.copy()
         self.value = float(energy.values(start[None])[0])
-        self._energy = energy
-        self._around = energy.around(start)
+        self._table, self._layout = energy.table, energy.layout
+        self._entries = energy.layout.alternatives(start)
+        self._around = _summed(energy.layout, energy.table[self._entries])
         self._rows = np.arange(len(start))
 
     def changes(self) -> Array:
@@ -106,7 +170,10 @@ class Walk:
         """Go on to another choice of a variable."""
         before = int(self.choices[variable])
         self.value += float(self._around[variable, choice] - self._around[variable, before])
-        for position, other, is_first in self._energy.edges_of[variable]:
-            table = self._energy.pair[position] if is_first else self._energy.pair[position].T
-            self._around[other] += table[choice] - table[before]
+        near, strides = self._layout.near[variable]
+        if len(near):
+            old = self._entries[near]
+            new = old + (strides * (choice - before))[:, None]
+            np.add.at(self._around, self._layout.axes[1][near], self._table[new] - self._table[old])
+            self._entries[near] = new
         self.choices[variable] = choice

@@ -8,7 +8,7 @@ import numpy as np
 
 from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
-from search.samplers.frontier.elimination import plan_elimination
+from search.samplers.frontier.elimination import interplay, plan_elimination
 from search.samplers.frontier.energy import Array, Choices, Energy
 from search.samplers.frontier.link import Link
 from search.samplers.frontier.neighbourhood import key
@@ -52,9 +52,8 @@ class Knowledge:
         self._reader = TrialReader(variables=variables)
         self._cost = Regression(design=build_design(variables, cost), misfits=_COST_MISFITS)
         self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
-        believed = self._cost.design.energy(self._cost.design.mean).pair
-        strengths = (believed.max(axis=(1, 2)) - believed.min(axis=(1, 2))).tolist()
-        self._plan = plan_elimination(variables.sizes, variables.pairs, strengths)
+        design = self._cost.design
+        self._plan = plan_elimination(design.layout, interplay(design.energy(design.mean)))
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
         self._range = math.inf, 0.0

@@ -68,8 +68,9 @@ def test_what_is_sampled_of_damage_and_of_conversions_is_never_negative(variable
     for kind in ("cost", "damage"):
         design = build_design(variables, Priors(kind=kind))  # type: ignore[arg-type]
         energy = design.energy(-np.ones(len(design.mean)))
-        tables = energy.pair[:3] if kind == "cost" else energy.unary
-        assert (tables >= 0).all()
+        transitions = [at for at, scope in enumerate(energy.layout.scopes) if len(scope) == 2][:3]
+        for at in transitions if kind == "cost" else range(len(SPACE.knobs)):
+            assert (energy.table[energy.layout.offsets[at] : energy.layout.offsets[at + 1]] >= 0).all()
 
 
 def test_int8_everywhere_is_believed_faster_than_fp16_and_more_harmful(variables: Variables) -> None:

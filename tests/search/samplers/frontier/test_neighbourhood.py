@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.samplers.frontier.elimination import minimize, plan_elimination
-from search.samplers.frontier.energy import Choices, Energy
+from search.samplers.frontier.energy import Choices, Energy, Layout
 from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
 
-from .energies import all_assignments, graphs, random_energy
+from .energies import all_assignments, chain, layouts, random_energy
 
-Graph = tuple[Choices, Choices, np.random.Generator]
+Drawn = tuple[Layout, np.random.Generator]
 
 
 def hull(cost: Energy, damage: Energy) -> Choices:
     weights = np.stack([np.ones(24), np.geomspace(1e-3, 1e3, 24)], axis=1)
-    return minimize(plan_elimination(cost.sizes, cost.edges), [cost, damage], weights)
+    return minimize(plan_elimination(cost.layout), [cost, damage], weights)
 
 
 def brackets(cost: Energy, corners: Choices, budget: float) -> Choices:
@@ -30,10 +30,10 @@ def brackets(cost: Energy, corners: Choices, budget: float) -> Choices:
 
 
 @settings(deadline=None)
-@given(graphs(), st.floats(0.0, 1.0))
-def test_it_keeps_the_budget_and_is_no_worse_than_the_hull(graph: Graph, where: float) -> None:
-    sizes, edges, rng = graph
-    cost, damage = random_energy(rng, sizes, edges), random_energy(rng, sizes, edges)
+@given(layouts(), st.floats(0.0, 1.0))
+def test_it_keeps_the_budget_and_is_no_worse_than_the_hull(drawn: Drawn, where: float) -> None:
+    layout, rng = drawn
+    cost, damage = random_energy(rng, layout), random_energy(rng, layout)
     corners = hull(cost, damage)
     costs = cost.values(corners)
     budget = float(costs.min() + where * (costs.max() - costs.min()))
@@ -45,12 +45,11 @@ def test_it_keeps_the_budget_and_is_no_worse_than_the_hull(graph: Graph, where: 
 
 def test_most_budgets_are_filled_as_well_as_by_trying_everything() -> None:
     rng = np.random.default_rng(0)
-    sizes = np.full(7, 4, np.int64)
-    edges = np.array([(v, v + 1) for v in range(6)] + [(0, 3), (3, 6)], np.int64)
-    everything = all_assignments(sizes)
+    layout = chain([4] * 7, [(0, 3), (3, 6)])
+    everything = all_assignments(layout.sizes)
     optimal, excess = 0, []
     for _ in range(60):
-        cost, damage = random_energy(rng, sizes, edges), random_energy(rng, sizes, edges)
+        cost, damage = random_energy(rng, layout), random_energy(rng, layout)
         corners = hull(cost, damage)
         costs = cost.values(corners)
         budget = float(rng.uniform(costs.min(), costs.max()))
@@ -66,35 +65,30 @@ def test_most_budgets_are_filled_as_well_as_by_trying_everything() -> None:
 
 
 def test_a_budget_below_all_has_no_answer() -> None:
-    energy = random_energy(np.random.default_rng(0), np.array([2, 2]), np.array([(0, 1)]))
+    energy = random_energy(np.random.default_rng(0), chain([2, 2]))
     assert fill_budget(energy, energy, -1e6, np.zeros((1, 2), np.int64)) is None
 
 
 @settings(deadline=None)
-@given(graphs(4), st.integers(0, 40))
-def test_what_is_near_is_new_and_everything_is_reached(graph: Graph, steps: int) -> None:
-    sizes, edges, rng = graph
-    energy = random_energy(rng, sizes, edges)
-    start = minimize(plan_elimination(sizes, edges), [energy], np.ones((1, 1)))[0]
+@given(layouts(4), st.integers(0, 40))
+def test_what_is_near_is_new_and_everything_is_reached(drawn: Drawn, steps: int) -> None:
+    layout, rng = drawn
+    energy = random_energy(rng, layout)
+    start = minimize(plan_elimination(layout), [energy], np.ones((1, 1)))[0]
     seen: set[bytes] = set()
-    for _ in range(min(steps, int(np.prod(sizes)))):
+    for _ in range(min(steps, int(np.prod(layout.sizes)))):
         found = nearest_unseen(energy, start, seen)
         assert found is not None
         assert key(found) not in seen
-        assert (found < sizes).all()
+        assert (found < layout.sizes).all()
         seen.add(key(found))
-    if len(seen) == np.prod(sizes):
+    if len(seen) == np.prod(layout.sizes):
         assert nearest_unseen(energy, start, seen) is None
 
 
 def test_of_single_changes_the_cheapest_comes_first() -> None:
-    energy = Energy(
-        sizes=np.array([3, 2]),
-        edges=np.zeros((0, 2), np.int64),
-        constant=0.0,
-        unary=np.array([[0.0, 5.0, 1.0], [0.0, 3.0, 0.0]]),
-        pair=np.zeros((0, 3, 3)),
-    )
+    layout = Layout(sizes=np.array([3, 2]), scopes=((0,), (1,)))
+    energy = Energy(layout=layout, constant=0.0, table=np.array([0.0, 5.0, 1.0, 0.0, 3.0]))
     seen = {key(np.array([0, 0]))}
     found = []
     for _ in range(3):
