@@ -20,7 +20,11 @@ from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, RETRY, SEARCH, Effort
+from search.course import Course
+from search.pace import Pace
+from search.partial import PartialOutcome
 from search.stages import StageClock
+from search.stopping import Watch
 from search.trials import Outcome
 from workloads import (
     Accuracy,
@@ -29,7 +33,9 @@ from workloads import (
     Feeds,
     Metric,
     Predict,
+    RunningEvaluation,
     Samples,
+    chunk_ends,
     evaluate,
     paired_drop,
     session_predictor,
@@ -60,6 +66,12 @@ class Validation:
     samples: Samples
     metric: Metric
     fp32: Evaluation
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """After how many samples a candidate's scores are looked at."""
+        # One score of all outputs together comes at the end or not at all.
+        return (len(self.samples),) if self.metric.scope == "all" else chunk_ends(len(self.samples))
 
 
 def has_same_kernels(profile: HardwareProfile, target: Machine, host: Machine) -> bool:
@@ -98,6 +110,7 @@ class Evaluator:
         self._target_batch_size = target_batch_size
         self._judge_kernels = judge_kernels
         self._stages = stages
+        self._pace = Pace()
         self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
         self._checked_reference = fp32.run(None, dict(self._checked_feeds))
@@ -111,13 +124,25 @@ class Evaluator:
         with self._stages.stage("building"):
             return self._compressor.build(policy)
 
-    def evaluate(self, candidate: Candidate, reference_ms: float | None = None, *, again: bool = False) -> Outcome:
-        """The figures of a candidate as the search sees them.
+    def evaluate(
+        self,
+        candidate: Candidate,
+        reference_ms: float | None = None,
+        *,
+        again: bool = False,
+        watch: Watch | None = None,
+    ) -> Outcome | PartialOutcome:
+        """The figures of a candidate as the search sees them, or what of them it takes to know that they do not matter.
+
+        The check comes first: what the runtime does not run as its policy says has no figures. Then whichever takes
+        less time of the next chunk of samples and the measurement of the cost; the cost, where without it nothing can
+        be known of the candidate's place. An unreliable cost ends it, since it will be tried again.
 
         Args:
             candidate: What to evaluate.
             reference_ms: FP32's latency that the ratio is multiplied with; None takes this measurement's own.
             again: Whether an earlier measurement could not tell enough, so that this one takes more effort.
+            watch: Who may stop it; None lets it run to its end.
 
         Raises:
             CompressionError: It does not load, or does not run as its policy says.
@@ -125,6 +150,21 @@ class Evaluator:
             MeasurementError: Its cost cannot be measured.
             TargetError: The target is gone.
         """
+        course = self._begin(candidate, reference_ms)
+        while not course.is_complete:
+            if course.measured is None and self._measures_next(course, watch):
+                with self._pace.measuring():
+                    course.measured = self._time(candidate, RETRY if again else SEARCH)
+                if course.measured.grade == "unreliable":
+                    return course.partial(f"latency is unreliable: {course.measured.reason}")
+            else:
+                self._advance(course)
+            reason = "" if watch is None else watch.verdict(course.running.scores, course.measured_low)
+            if reason and not course.is_complete:  # what is there need not be thrown away
+                return course.partial(reason)
+        return course.outcome()
+
+    def _begin(self, candidate: Candidate, reference_ms: float | None) -> Course:
         with self._stages.stage("checking"):
             checked = open_checked(
                 candidate,
@@ -135,21 +175,35 @@ class Evaluator:
                 judge_kernels=self._judge_kernels,
             )
             checked.faithfulness.require()
-        accuracy, drop = self._score(candidate, session_predictor(checked.session))
-        measurement = self._time(candidate, RETRY if again else SEARCH)
-        return Outcome.taken(
-            measurement,
-            accuracy,
-            drop,
-            reference_ms=reference_ms,
-            digest=candidate.digest,
-            grade_reason=measurement.reason,
-            divergence=accuracy.mean_divergence or 0.0,
-            model_bytes=len(candidate.onnx_bytes),
-            kernels=checked.faithfulness.kernels,
-            ranks=candidate.ranks,
-            rounding=checked.faithfulness.relative_difference,
+        running = RunningEvaluation(
+            counting(session_predictor(checked.session), self._stages),
+            self._validation.samples,
+            self._validation.metric,
+            batch_size=self._batch_size(candidate),
+            reference=self._validation.fp32,
         )
+        facts = {
+            "digest": candidate.digest,
+            "model_bytes": len(candidate.onnx_bytes),
+            "kernels": checked.faithfulness.kernels,
+            "ranks": candidate.ranks,
+            "rounding": checked.faithfulness.relative_difference,
+        }
+        return Course(running=running, fp32=self._validation.fp32.accuracy, facts=facts, reference_ms=reference_ms)
+
+    def _measures_next(self, course: Course, watch: Watch | None) -> bool:
+        """Whether the cost comes before further samples: whichever is cheaper, of those that can stop the trial."""
+        if course.running.is_complete or watch is None or not watch.may_stop:
+            return course.running.is_complete
+        return watch.wants_cost or self._pace.is_measuring_cheaper(self._next_end(course) - course.running.count)
+
+    def _advance(self, course: Course) -> None:
+        before, end = course.running.count, self._next_end(course)
+        with self._stages.stage("scoring"), self._pace.validating(end - before):
+            course.running.advance(end)
+
+    def _next_end(self, course: Course) -> int:
+        return next(end for end in self._validation.ends if end > course.running.count)
 
     def validate(self, candidate: Candidate) -> tuple[Accuracy, Drop]:
         """Score and drop of a candidate that has been checked before.
@@ -180,10 +234,13 @@ class Evaluator:
                 counting(predict, self._stages),
                 validation.samples,
                 validation.metric,
-                batch_size=self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE,
+                batch_size=self._batch_size(candidate),
                 reference=validation.fp32,
             ).accuracy
             return accuracy, paired_drop(validation.fp32.accuracy, accuracy)
+
+    def _batch_size(self, candidate: Candidate) -> int:
+        return self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE
 
     def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> "Measured":
         before = self._meter.cost.inference_s

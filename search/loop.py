@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
 from compress.policy import Policy
+from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
 from search.asking import ask_unseen, tell_duplicate
 from search.errors import FailingTrialsError, SearchError
 from search.evaluate import Evaluator
+from search.fidelity import Fidelity
 from search.figures import is_fraction
+from search.partial import PartialOutcome
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_INSTRUCTIONS, FP32_MS
 from search.seen import Seen, mark_interrupted
 from search.space import SearchSpace
 from search.stages import StageClock
+from search.stopping import Watch
 from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from workloads import WorkloadError
 
@@ -63,6 +67,7 @@ class SearchLoop:
         stages: Where the seconds are counted.
         confirmation_s: Estimates the seconds that confirming a front of the given size takes, from the median
             seconds per trial.
+        fidelity: Decides how much of a candidate must be known; None has every trial carried out in full.
         listener: Told after every trial.
         beating: Says of a trial's number, as long as its block lasts, that this worker is at it.
         is_over: Asked before every trial whether there is nothing more to do, whatever the budget says.
@@ -77,6 +82,7 @@ class SearchLoop:
     seed: int
     stages: StageClock
     confirmation_s: Callable[[int, float], float]
+    fidelity: Fidelity | None = None
     listener: Listener = silent
     beating: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
     is_over: Callable[[], bool] = lambda: False
@@ -161,40 +167,65 @@ class SearchLoop:
 
     def _carry_out(self, trial: "optuna.Trial", policy: Policy) -> str:
         try:
-            outcome = self._evaluate(trial, policy)
+            candidate = self._build(trial, policy)
+            if candidate is None:
+                return ""
+            watch = self._watch(trial)
+            again = bool(trial.user_attrs.get(POSTPONED))
+            outcome = self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS), again=again, watch=watch)
         except (CompressionError, WorkloadError, MeasurementError) as error:
             return self._fail(trial, policy, str(error))
         except BaseException:
             mark_interrupted(self.study, trial.number)
             raise
-        if outcome is None:
-            return ""
         if outcome.grade == "unreliable":
             return self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
-        self._complete(trial, policy, outcome)
+        if isinstance(outcome, PartialOutcome):
+            self._stop(trial, policy, outcome)
+        else:
+            self._complete(trial, policy, outcome, watch)
         return ""
 
-    def _evaluate(self, trial: "optuna.Trial", policy: Policy) -> Outcome | None:
-        """The outcome, or None when the policy leads to a candidate that is known already."""
+    def _build(self, trial: "optuna.Trial", policy: Policy) -> Candidate | None:
+        """The candidate, or None when the policy leads to one that is known already."""
         candidate = self.evaluator.build(policy)
         known = set(self.seen.candidates.values())
         if candidate.digest in known:
             self.seen.add(policy, candidate.digest)
             tell_duplicate(self.study, trial, candidate.digest)
             return None
-        again = bool(trial.user_attrs.get(POSTPONED))
-        return self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS), again=again)
+        return candidate
 
-    def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome) -> None:
+    def _watch(self, trial: "optuna.Trial") -> Watch | None:
+        if self.fidelity is None:
+            return None
+        with self.stages.stage("prediction"):
+            return self.fidelity.watch(trial)
+
+    def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome, watch: Watch | None) -> None:
         with self.stages.stage("storage"):
             # A cost over its ratio is that of the baseline beside it.
             name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
             if name not in self.study.user_attrs:
                 fp32_cost = outcome.cost / outcome.cost_ratio
                 self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)
+            if self.fidelity is not None and watch is not None:
+                self.fidelity.keep_scores(trial, outcome, watch)
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
-        self.seen.add(policy, outcome.digest)
+        self._count(policy, outcome.digest)
+
+    def _stop(self, trial: "optuna.Trial", policy: Policy, outcome: PartialOutcome) -> None:
+        import optuna
+
+        with self.stages.stage("storage"):
+            trial.set_user_attr(OUTCOME, outcome.to_attribute())
+            trial.set_user_attr(REASON, outcome.reason)
+            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._count(policy, outcome.digest)
+
+    def _count(self, policy: Policy, digest: str) -> None:
+        self.seen.add(policy, digest)
         self._own += 1
         self._failures_in_a_row = 0
 

@@ -1,6 +1,7 @@
 """What a trial was expected to cost, and how far such expectations are to be trusted: as far as they were right."""
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,8 @@ LEAST_RECORD = 12
 
 _LONGEST_RECORD = 100
 
-# One prediction in two hundred may be further below its measurement, were the errors normal; and however they are, none
-# so far was, by half as much again.
+# One prediction in two hundred may be further above its measurement.
 _TAIL = 0.005
-_CAUTION = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +30,11 @@ class Prediction:
 
     cost_ratio: float
     cost_deviation: float
+
+    @property
+    def doubt(self) -> float:
+        """The deviation over the ratio: how unsure the model is."""
+        return self.cost_deviation / self.cost_ratio
 
     def to_attribute(self) -> dict[str, float]:
         """As a JSON-able user attribute."""
@@ -50,31 +54,38 @@ class Prediction:
 
 @dataclass(kw_only=True)
 class PredictionRecord:
-    """Predictions against measurements, in units of the deviations that the model gave itself; the latest hundred.
+    """Measured over predicted cost ratios, the latest hundred.
 
-    Errors count whichever way they went. A prediction far too high leads to a trial stopped without a measurement, and
-    would be missing from a record of one side.
+    What the model says of its own deviation is believed only so far: a prediction that it is less sure of than of any
+    in the record has no precedent.
     """
 
-    _errors: deque[float] = field(default_factory=lambda: deque(maxlen=_LONGEST_RECORD))
+    _log_errors: deque[float] = field(default_factory=lambda: deque(maxlen=_LONGEST_RECORD))
+    _doubts: deque[float] = field(default_factory=lambda: deque(maxlen=_LONGEST_RECORD))
 
-    def add(self, prediction: Prediction, measured: float, measured_deviation: float) -> None:
-        """Remember a prediction that has come to be measured, with the deviation of that measurement."""
-        deviation = math.hypot(prediction.cost_deviation, measured_deviation)
-        if deviation > 0.0:
-            self._errors.append(abs(measured - prediction.cost_ratio) / deviation)
+    def __len__(self) -> int:
+        return len(self._log_errors)
+
+    def add(self, prediction: Prediction, measured: float) -> None:
+        """Remember what a prediction came to."""
+        if prediction.cost_ratio > 0.0 and measured > 0.0:
+            self._log_errors.append(math.log(measured / prediction.cost_ratio))
+            self._doubts.append(prediction.doubt)
 
     def lowest(self, prediction: Prediction) -> float | None:
-        """A cost ratio that the candidate hardly falls below; None while too little is known of such predictions.
+        """A cost ratio that the candidate hardly falls below; None where such predictions have no record.
 
-        The model's deviation times what the record's errors say: the one-sided quantile of Student's t with their root
-        mean square, or half as much again as the largest of them, whichever is more.
+        The prediction interval of a normal variable's next value (Student's t), of the logarithms, with the deviation
+        of the half that lies below their median: how far predictions are too low is of no concern here. Where an error
+        was larger than that, it is the limit.
         """
-        if len(self._errors) < LEAST_RECORD:
+        count = len(self._log_errors)
+        if count < LEAST_RECORD or prediction.cost_ratio <= 0.0 or prediction.doubt > max(self._doubts):
             return None
         from scipy.stats import t
 
-        count = len(self._errors)
-        scale = math.sqrt(sum(error**2 for error in self._errors) / count)
-        width = max(float(t.ppf(1.0 - _TAIL, count)) * scale, _CAUTION * max(self._errors))
-        return prediction.cost_ratio - width * prediction.cost_deviation
+        width = float(t.ppf(1.0 - _TAIL, count - 1)) * math.sqrt(1.0 + 1.0 / count)
+        middle = statistics.median(self._log_errors)
+        below = [error - middle for error in self._log_errors if error < middle]
+        low = middle - width * math.sqrt(sum(error**2 for error in below) / max(1, len(below) - 1))
+        return prediction.cost_ratio * math.exp(min(low, *self._log_errors))

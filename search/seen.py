@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compress.policy import Policy
 from search.liveness import WorkerId
+from search.partial import is_partial
 from search.point import FP32_LABEL
 from search.space import Choice, SearchSpace
 from search.trials import (
@@ -215,8 +216,11 @@ def end_left_running(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -
     from optuna.trial import TrialState
 
     try:
-        if OUTCOME in trial.user_attrs:
-            study.tell(trial.number, Outcome(**trial.user_attrs[OUTCOME]).values)
+        outcome = trial.user_attrs.get(OUTCOME)
+        if outcome is not None and is_partial(outcome):
+            study.tell(trial.number, state=TrialState.PRUNED)
+        elif outcome is not None:
+            study.tell(trial.number, Outcome(**outcome).values)
         elif {REASON, DUPLICATE_OF} & set(trial.user_attrs):
             study.tell(trial.number, state=TrialState.FAIL)
         else:

@@ -7,7 +7,7 @@ often it is looked at, that the point scores better (`workloads.evidence`). What
 confirmation is there to judge it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,26 +19,36 @@ ERROR_RATE = 0.005
 """Of candidates that no finished point is better than, at most this share is stopped, over all looks."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
-    """Judges one candidate as its figures come in.
+@dataclass(kw_only=True, eq=False)
+class Watch:
+    """Watches one candidate as its figures come in.
 
     Attributes:
         rivals: What has finished.
-        samples: How many there are.
+        samples: How many there are to score a candidate on.
         predicted_low: The least that it is expected to cost; None where predictions cannot be trusted yet.
+        may_stop: Whether it may be stopped. Lines that a search must beat (FP32, uniform policies) may not.
+        is_audited: Whether its cost is measured even where a prediction would do: the record of predictions would lack
+            the ones that were too high without that.
         error_rate: Of candidates stopped wrongly.
+        scores: The candidate's, of the samples that were run.
     """
 
     rivals: Rivals
     samples: int
     predicted_low: float | None = None
+    may_stop: bool = True
+    is_audited: bool = False
     error_rate: float = ERROR_RATE
+    scores: Scores = field(default_factory=lambda: np.zeros(0))
+    _wants_cost: bool = False
 
     @property
-    def can_judge_unmeasured(self) -> bool:
-        """Whether a candidate may be stopped before its cost is measured."""
-        return self.predicted_low is not None and bool(self.rivals.opposition(self.predicted_low).rivals)
+    def wants_cost(self) -> bool:
+        """Whether the cost must be measured before anything can be concluded from further samples."""
+        if not self.may_stop or not len(self.rivals):
+            return False
+        return self._wants_cost or self.predicted_low is None or not self.rivals.opposition(self.predicted_low).rivals
 
     def verdict(self, scores: Scores, measured_low: float | None = None) -> str:
         """Why the candidate need not go on; empty while it must.
@@ -47,25 +57,29 @@ class Judge:
             scores: Of the samples so far.
             measured_low: Lower end of its measured cost ratio's interval; None before it is measured.
         """
+        self.scores = rounded(scores)
         low = self.predicted_low if measured_low is None else measured_low
-        if low is None or not len(scores):
+        if not self.may_stop or low is None or not len(scores):
             return ""
         opposition = self.rivals.opposition(low)
         if not opposition.rivals:
             return ""
-        return self._weigh(
-            rounded(scores), opposition, f"{'predicted' if measured_low is None else 'measured'} {low:.3f}"
-        )
+        reason = self._weigh(opposition, f"{low:.3f}, as predicted" if measured_low is None else f"{low:.3f}")
+        if reason and measured_low is None and self.is_audited:
+            self._wants_cost = True
+            return ""
+        return reason
 
-    def _weigh(self, scores: Scores, opposition: Opposition, cost: str) -> str:
-        known = [rival.scores[: len(scores)] for rival in opposition.rivals if rival.scores is not None]
+    def _weigh(self, opposition: Opposition, cost: str) -> str:
+        count = len(self.scores)
+        known = np.stack([rival.scores[:count] for rival in opposition.rivals if rival.scores is not None])
         bounds = Bounds(worst=self.rivals.worst, best=self.rivals.best)
-        evidence = weigh(scores, np.stack(known), bounds, compared=opposition.compared)
+        evidence = weigh(self.scores, known, bounds, compared=opposition.compared)
         if not evidence.is_beyond(self.error_rate):
             return ""
         rival = opposition.rivals[evidence.strongest]
         return (
-            f"dominated: on the first {len(scores)} of {self.samples} samples #{rival.number} scores "
-            f"{known[evidence.strongest].mean():.4g} and this {scores.mean():.4g}, and it costs at most "
-            f"{rival.cost_ratio_high:.3f} of FP32 where this costs at least {cost}"
+            f"dominated by #{rival.number}: on the first {count} of {self.samples} samples that scores "
+            f"{known[evidence.strongest].mean():.4g} and this {self.scores.mean():.4g}; that costs at most "
+            f"{rival.cost_ratio_high:.3f} of FP32 and this at least {cost}"
         )
