@@ -115,6 +115,11 @@ class Evaluator:
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
         self._checked_reference = fp32.run(None, dict(self._checked_feeds))
 
+    @property
+    def samples(self) -> int:
+        """How many samples candidates are validated on."""
+        return len(self._validation.samples)
+
     def build(self, policy: Policy) -> Candidate:
         """The policy's candidate.
 

@@ -120,3 +120,20 @@ class Fidelity:
                 scores=scores,
             )
         )
+
+
+def open_fidelity(study: "optuna.Study", samples: int) -> Fidelity:
+    """What watches over a study that `paretune search` began.
+
+    Args:
+        study: It says which space it searches, and how the network's layers are connected.
+        samples: How many samples candidates are validated on.
+
+    Raises:
+        SearchError: It does not.
+    """
+    from search.samplers import learns_from_stopped
+    from search.samplers.frontier import open_knowledge
+
+    stops = learns_from_stopped(study.sampler)
+    return Fidelity(study=study, model=open_knowledge(study), samples=samples, stops=stops)

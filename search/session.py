@@ -32,7 +32,7 @@ from search.target_validation import TargetValidator
 from search.timed_input import timed_feeds
 from search.timings import Timings
 from search.trials import count_finished, outcomes_of, policies_by_digest, read_points
-from workloads import Samples, Workload
+from workloads import Samples, Workload, in_fair_order
 
 if TYPE_CHECKING:
     import optuna
@@ -149,7 +149,7 @@ class Session:
                 )
 
             self.listener(Progress(stage="baseline", done=0, total=1))
-            evaluator = evaluator_on(self.workload.search_part)
+            evaluator = evaluator_on(in_fair_order(self.workload.search_part, self.workload.metric))
             with self._open_study() as study:
                 return self._search_and_confirm(prepared, study, budget, evaluator, evaluator_on)
 
@@ -200,6 +200,7 @@ class Session:
             space=prepared.space,
             seen=seen,
             evaluator=evaluator,
+            fidelity=open_fidelity(study, evaluator.samples),
             budget=budget,
             seed=self.seed,
             stages=self.stages,

@@ -24,6 +24,17 @@ def make_sampler(name: str, seed: int) -> "BaseSampler":
         return SAMPLERS[name](seed)
 
 
+def learns_from_stopped(sampler: "BaseSampler") -> bool:
+    """Whether stopped trials teach a sampler anything.
+
+    Optuna's Gaussian processes read complete trials only: to them a region that was given up looks as if it had never
+    been tried.
+    """
+    from optuna.samplers import GPSampler
+
+    return not isinstance(sampler, GPSampler)
+
+
 def _tpe(seed: int) -> "BaseSampler":
     from optuna.samplers import TPESampler
 

@@ -65,7 +65,9 @@ class FakeEvaluator:
     def build(self, policy: Policy) -> FakeCandidate:
         return FakeCandidate(policy, self.digest(policy))
 
-    def evaluate(self, candidate: FakeCandidate, reference_ms: float | None = None, *, again: bool = False) -> Outcome:
+    def evaluate(
+        self, candidate: FakeCandidate, reference_ms: float | None = None, *, again: bool = False, watch: Any = None
+    ) -> Outcome:
         self.evaluated.append(candidate.policy)
         changes = self.before(candidate) or {}
         eight = sum(choice.weight_bits == 8 for choice in candidate.policy.layers.values())
