@@ -1,5 +1,7 @@
 """What a caller of `deploy` may want to catch."""
 
+from latency import MeasurementError
+
 
 class BundleError(ValueError):
     """A bundle that cannot be written, read or believed; the message is one complete line."""
@@ -11,3 +13,7 @@ class DamagedBundleError(BundleError):
 
 class RemeasuredOtherwiseError(BundleError):
     """The bytes that would ship are not as fast, measured again, as the search had confirmed."""
+
+
+class UnreliableLatencyError(MeasurementError):
+    """A latency that says nothing, of whatever network: the machine was too busy for it."""

@@ -22,6 +22,7 @@ from deploy.manifest import (
     MEASUREMENTS_FILE,
     MODEL_FILE,
     POLICY_FILE,
+    SPINNING,
     AccuracyFacts,
     FileFacts,
     Latency,
@@ -42,8 +43,6 @@ from hwprofiles import HardwareProfile, Machine
 from latency import Measurement
 
 FORMATS = ("onnx", "triton", "tensorrt")
-
-SPINNING = "session.intra_op.allow_spinning"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

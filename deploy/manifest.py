@@ -23,6 +23,9 @@ EXAMPLE_FILE = "example.npz"
 MEASUREMENTS_FILE = "measurements.jsonl"
 CALIBRATION_FILE = "calibration.npz"
 
+SPINNING = "session.intra_op.allow_spinning"
+"""The session entry for the profile's `engine.spinning`; the others are what the network itself needs."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

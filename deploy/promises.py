@@ -32,7 +32,7 @@ def promise(budgets: Budgets, latency: Latency, accuracy: AccuracyFacts, size_by
         BundleError: A budget is broken already by what was confirmed or measured again.
     """
     figure = accuracy.on_target or accuracy.confirmed
-    highest_ratio = max(latency.confirmed.ratio_high, latency.exported.ratio_high)
+    highest_ratio = latency.confirmed.ratio_high
     default = Budgets(
         max_latency_ms=highest_ratio * latency.fp32_ms,
         max_drop=max(figure.drop_high, accuracy.confirmed.drop_high),

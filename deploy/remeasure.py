@@ -1,8 +1,11 @@
 """The latency of bytes that are about to ship, or have shipped: taken as the confirmation of a search takes it."""
 
+import hashlib
+import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from deploy.bundle import BuiltEngine
-from deploy.errors import RemeasuredOtherwiseError
+from deploy.errors import RemeasuredOtherwiseError, UnreliableLatencyError
 from hwprofiles import HardwareProfile, Machine
-from latency import CONFIRM, Effort, Measurement, MeasurementError, Meter, combine
+from latency import CONFIRM, Effort, Measurement, Meter, combine
 
 PASSES = 2
 """As the confirmation: what drifts between the moments belongs to the interval."""
@@ -79,30 +82,46 @@ def remeasure(
         effort: Of a pass; the confirmation's unless given.
 
     Raises:
-        MeasurementError: One of the two does not run there, or the latency is unreliable.
+        UnreliableLatencyError: The machine is too busy for a latency.
+        MeasurementError: One of the two does not run there.
         TargetError: The target cannot be reached.
     """
-    from hashlib import sha256
-
-    with tempfile.TemporaryDirectory(prefix="paretune-engines-") as folder:
-        if timed.engine is not None:
-            _lay_out(timed.engine, Path(folder), sha256(timed.model).hexdigest())
-        with Meter(profile, timed.fp32, timed.feeds, built=Path(folder)) as meter:
-            admit(meter.machine, meter.runtime)
-            passes = tuple(
-                meter.measure(timed.model, session_entries=timed.session_entries, effort=effort or EFFORT, fresh=True)
-                for _ in range(PASSES)
-            )
-            found = Remeasured(
-                passes=passes,
-                machine=meter.machine,
-                runtime=meter.runtime,
-                overhead_s=meter.cost.overhead_s,
-                inference_s=meter.cost.inference_s,
-            )
+    with (
+        engine_folder(timed.engine, timed.model) as folder,
+        Meter(profile, timed.fp32, timed.feeds, built=folder) as meter,
+    ):
+        admit(meter.machine, meter.runtime)
+        passes = tuple(
+            meter.measure(timed.model, session_entries=timed.session_entries, effort=effort or EFFORT, fresh=True)
+            for _ in range(PASSES)
+        )
+        found = Remeasured(
+            passes=passes,
+            machine=meter.machine,
+            runtime=meter.runtime,
+            overhead_s=meter.cost.overhead_s,
+            inference_s=meter.cost.inference_s,
+        )
     if found.whole.grade == "unreliable":
-        raise MeasurementError(f"latency is unreliable: {found.whole.reason}; {found.whole.remedy}")
+        raise UnreliableLatencyError(f"latency is unreliable: {found.whole.reason}; {found.whole.remedy}")
     return found
+
+
+@contextmanager
+def engine_folder(engine: BuiltEngine | None, model: bytes) -> Iterator[Path]:
+    """A folder of built engines with that of `model`, as meters and targets look for it: what ships is what runs.
+
+    Args:
+        engine: What was built of the model; None leaves the folder empty.
+        model: The network's bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="paretune-engines-") as name:
+        folder = Path(name)
+        if engine is not None:
+            digest = hashlib.sha256(model).hexdigest()
+            (folder / f"{digest}.engine").write_bytes(engine.data)
+            (folder / f"{digest}.json").write_text(json.dumps(dict(engine.facts)))
+        yield folder
 
 
 def require_as_confirmed(found: Measurement, confirmed: Sequence[float], name: str) -> None:
@@ -156,11 +175,3 @@ def level_of(found: Measurement, model: str = "candidate") -> Level:
 
 def _interval(value: float, low: float, high: float) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _lay_out(engine: BuiltEngine, folder: Path, digest: str) -> None:
-    """Put an engine where meters look for those of earlier builds: what ships is timed, not a second build of it."""
-    import json
-
-    (folder / f"{digest}.engine").write_bytes(engine.data)
-    (folder / f"{digest}.json").write_text(json.dumps(dict(engine.facts)))

@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all, on the disk for good."""
+"""Folders and files that are there whole or not at all, on the disk for good."""
 
 import os
 import shutil
@@ -51,6 +51,20 @@ def remove_folder(folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=PARTIAL_SUFFIX))
     folder.replace(aside)
     shutil.rmtree(aside)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+    try:
+        write_through(partial, data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_through(path: Path, data: bytes) -> None:

@@ -234,10 +234,8 @@ def _confirmation_passes(folder: RunFolder, point: TrialPoint) -> tuple[Measurem
             if len({measurement.key for measurement in passes}) > 1:
                 continue
             whole = combine(passes)
-            if (
-                abs(whole.ratio - point.latency_ratio) < _SAME
-                and abs(whole.ratio_high - point.latency_ratio_high) < _SAME
-            ):
+            figures = ((whole.ratio, point.latency_ratio), (whole.ratio_high, point.latency_ratio_high))
+            if all(math.isclose(ours, theirs, rel_tol=_SAME) for ours, theirs in figures):
                 return tuple(passes)
     return ()
 

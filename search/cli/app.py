@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from search.cli import export_command, profile, run_commands, search_command, select_command
+from search.cli import (
+    apply_command,
+    export_command,
+    profile,
+    run_commands,
+    search_command,
+    select_command,
+    verify_command,
+)
 
 HELP = """Hardware-aware search for model compression.
 
@@ -31,6 +39,8 @@ def build_app() -> typer.Typer:
     app.command("layers")(run_commands.layers)
     app.command("select")(select_command.select)
     app.command("export")(export_command.export)
+    app.command("verify")(verify_command.verify)
+    app.command("apply")(apply_command.apply)
     app.add_typer(profile.build_app(), name="profile")
     return app
 
