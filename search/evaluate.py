@@ -116,9 +116,9 @@ class Evaluator:
         self._checked_reference = fp32.run(None, dict(self._checked_feeds))
 
     @property
-    def samples(self) -> int:
-        """How many samples candidates are validated on."""
-        return len(self._validation.samples)
+    def samples(self) -> Samples:
+        """What candidates are validated on."""
+        return self._validation.samples
 
     def build(self, policy: Policy) -> Candidate:
         """The policy's candidate.

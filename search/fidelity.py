@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from search.cost import INSTRUCTION_NAMES, LATENCY_NAMES, Cost
 from search.predictions import PREDICTED, Prediction, PredictionRecord
 from search.rivals import Rival, Rivals, Scores
-from search.sample_scores import SAMPLE_SCORES, decode, encode
+from search.sample_scores import SAMPLE_SCORES, decode, encode, order_of
 from search.stopping import Watch
 from search.trials import LABEL, OUTCOME, Outcome
+from workloads import Samples
 
 if TYPE_CHECKING:
     import optuna
@@ -46,19 +47,22 @@ class Fidelity:
     Attributes:
         study: The study.
         model: Predicts costs, whichever sampler proposes.
-        samples: How many samples there are.
+        samples: What candidates are validated on.
         stops: Whether anything may be stopped.
     """
 
     study: "optuna.Study"
     model: CostModel
-    samples: int
+    samples: Samples
     stops: bool = True
     rivals: Rivals = field(default_factory=Rivals)
     record: PredictionRecord = field(default_factory=PredictionRecord)
     _next: int = 0
     _unfinished: set[int] = field(default_factory=set)
     _own_scores: dict[int, Scores] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._order = order_of(self.samples.indices)
 
     def watch(self, trial: "optuna.Trial") -> Watch:
         """Begin a trial: what it is expected to cost is written into it."""
@@ -73,7 +77,7 @@ class Fidelity:
             low = self.record.lowest(prediction)
         return Watch(
             rivals=self.rivals,
-            samples=self.samples,
+            samples=len(self.samples),
             predicted_low=low,
             may_stop=self.stops and LABEL not in trial.user_attrs,
             is_audited=trial.number % _AUDITED_ONE_IN == 0,
@@ -83,7 +87,7 @@ class Fidelity:
         """Before a trial is told complete: keep its scores sample by sample, if others will be compared with it."""
         if not self.stops or not self.rivals.is_on_front(outcome.cost_ratio, outcome.metric):
             return
-        attribute = encode(watch.scores)
+        attribute = encode(watch.scores, self._order)
         if attribute is not None:
             trial.set_user_attr(SAMPLE_SCORES, attribute)
         else:
@@ -110,7 +114,7 @@ class Fidelity:
             return
         scores = self._own_scores.pop(trial.number, None)
         if scores is None:
-            scores = decode(trial.user_attrs.get(SAMPLE_SCORES), self.samples)
+            scores = decode(trial.user_attrs.get(SAMPLE_SCORES), len(self.samples), self._order)
         self.rivals.add(
             Rival(
                 number=trial.number,
@@ -122,12 +126,12 @@ class Fidelity:
         )
 
 
-def open_fidelity(study: "optuna.Study", samples: int) -> Fidelity:
+def open_fidelity(study: "optuna.Study", samples: Samples) -> Fidelity:
     """What watches over a study that `paretune search` began.
 
     Args:
         study: It says which space it searches, and how the network's layers are connected.
-        samples: How many samples candidates are validated on.
+        samples: What candidates are validated on, in their fair order.
 
     Raises:
         SearchError: It does not.

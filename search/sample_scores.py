@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,18 @@ _FORMAT_VERSION = 1
 _SCORE_TYPE = np.dtype("<f4")
 
 
-def encode(scores: NDArray[np.float64]) -> dict[str, Any] | None:
-    """As a JSON-able attribute: bits where all are 0 or 1, single precision elsewhere; None where that is too large."""
+def order_of(indices: NDArray[np.int64]) -> str:
+    """A name for samples in an order: their places in the user's own."""
+    return hashlib.sha256(np.ascontiguousarray(indices, np.dtype("<i8")).tobytes()).hexdigest()[:16]
+
+
+def encode(scores: NDArray[np.float64], order: str) -> dict[str, Any] | None:
+    """As a JSON-able attribute: bits where all are 0 or 1, single precision elsewhere; None where that is too large.
+
+    Args:
+        scores: One per sample.
+        order: Of which samples, and in which order.
+    """
     if np.isin(scores, (0.0, 1.0)).all():
         encoding, packed = "bits", np.packbits(scores.astype(np.uint8)).tobytes()
     else:
@@ -28,12 +39,20 @@ def encode(scores: NDArray[np.float64]) -> dict[str, Any] | None:
     text = base64.b64encode(packed).decode()
     if len(text) > MOST_CHARACTERS:
         return None
-    return {"format_version": _FORMAT_VERSION, "encoding": encoding, "samples": len(scores), "data": text}
+    return {
+        "format_version": _FORMAT_VERSION,
+        "encoding": encoding,
+        "order": order,
+        "samples": len(scores),
+        "data": text,
+    }
 
 
-def decode(attribute: object, samples: int) -> NDArray[np.float64] | None:
-    """Scores of `samples` samples; None where the attribute is not ours, of a newer version, or of other samples."""
+def decode(attribute: object, samples: int, order: str) -> NDArray[np.float64] | None:
+    """Scores of these samples in this order; None where the attribute is not ours, of a newer version, or of others."""
     if not isinstance(attribute, Mapping) or attribute.get("format_version") != _FORMAT_VERSION:
+        return None
+    if (attribute.get("samples"), attribute.get("order")) != (samples, order):
         return None
     try:
         packed = base64.b64decode(str(attribute.get("data", "")), validate=True)
@@ -45,7 +64,7 @@ def decode(attribute: object, samples: int) -> NDArray[np.float64] | None:
         scores = np.frombuffer(packed, _SCORE_TYPE)
     else:
         return None
-    return scores.astype(np.float64) if attribute.get("samples") == samples else None
+    return scores.astype(np.float64)
 
 
 def rounded(scores: NDArray[np.float64]) -> NDArray[np.float64]:
