@@ -15,7 +15,7 @@ import optuna
 
 from benchmarks.figures import Figure, parser, report
 from benchmarks.samplers.asks import ask_ms
-from benchmarks.samplers.comparison import Comparison
+from benchmarks.samplers.comparison import Comparison, after, bests_of, curves_of, draw_curves, figures_of
 from benchmarks.samplers.race import FRONTIER, OTHERS
 from benchmarks.samplers.synthetic_chain import SyntheticChain
 from benchmarks.samplers.table_replay import TableReplay
@@ -37,19 +37,22 @@ def compare_on_table(options: Namespace, folder: Path) -> dict[str, Figure]:
         most_ask_s=60.0 * options.ask_minutes,
         folder=folder,
     )
-    runs = comparison.curves()
+    races = comparison.races()
+    runs = curves_of(races, problem.reference)
     whole = table.hypervolume(problem.reference)
-    picture = comparison.picture(
+    path = folder / "table.png"
+    draw_curves(
         runs,
         [whole] * len(runs),
+        path,
         title=f"{problem.name}: {problem.space.size:,} policies",
         y_label="hypervolume, share of the whole front's",
     )
-    print(picture)
-    figures = comparison.figures(runs)
+    print(path)
+    figures = figures_of("table", runs, extra_trials=table.sweep_trials)
     for name in (FRONTIER, *options.others):
         figures[f"table: {name}, share after {SHARE_AFTER}"] = Figure(
-            value=statistics.median(curves[name].after(SHARE_AFTER) / whole for curves in runs),
+            value=statistics.median(after(curves[name], SHARE_AFTER) / whole for curves in runs),
             unit="share",
             better="higher",
             asked=ASKED_SHARE if name == FRONTIER and options.trials >= SHARE_AFTER else None,
@@ -70,16 +73,17 @@ def compare_on_chains(options: Namespace, folder: Path) -> dict[str, Figure]:
             most_ask_s=60.0 * options.ask_minutes,
             folder=folder,
         )
-        runs = comparison.curves()
-        best = [max(curves[name].hypervolumes[-1] for name in comparison.others) for curves in runs]
-        picture = comparison.picture(
+        runs = curves_of(comparison.races(), SyntheticChain.reference)
+        path = folder / f"{layers} layers.png"
+        draw_curves(
             runs,
-            best,
+            bests_of(runs),
+            path,
             title=f"Synthetic chain of {layers} layers, 6 formats each",
             y_label=f"hypervolume over that of the best other after {options.trials}",
         )
-        print(picture)
-        figures |= comparison.figures(runs)
+        print(path)
+        figures |= figures_of(f"{layers} layers", runs)
     return figures
 
 

@@ -1,7 +1,7 @@
 """Takes the figures of every policy of a small real network: `python -m benchmarks.tabulate --work DIR --table FILE`.
 
-Half an hour of one core per pass over all policies. It goes on where it was stopped, and more passes make the latencies
-more exact; `benchmarks.sampler_efficiency` reads the table (benchmarks/tabulated/table.npz).
+Some twenty minutes of one core for the first pass over all policies, ten for each further one, which makes latencies more
+exact. It goes on where it was stopped; `benchmarks.sampler_efficiency` reads the table (benchmarks/tabulated/table.npz).
 """
 
 import argparse
@@ -26,7 +26,7 @@ def take_pass(number: int, subject: Subject, space: SearchSpace, readings: Readi
     """Take every policy that this pass has not taken yet, in an order of the pass's own."""
     entries = list(work.entries())
     scored = {entry.digest for entry in entries if entry.score is not None}
-    timed = {entry.digest for entry in entries if entry.taken_in == number and entry.ratio is not None}
+    timed = {entry.digest for entry in entries if entry.taken_in == number and entry.timing is not None}
     done = {entry.position for entry in entries if entry.taken_in == number}
     order = list(range(space.size))
     random.Random(number).shuffle(order)
@@ -63,8 +63,8 @@ def take(
         position=position,
         digest=candidate.digest,
         taken_in=number,
-        ratio=None if candidate.digest in timed else readings.ratio(candidate),
-        score=None if candidate.digest in scored else readings.score(candidate),
+        timing=None if candidate.digest in timed else readings.time(candidate),
+        score=None if number > 1 or candidate.digest in scored else readings.score(candidate),
         build_cpu_s=build_cpu_s,
     )
 
@@ -73,14 +73,20 @@ def main() -> None:
     """Take all passes, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder of what has been taken; made when missing")
-    parser.add_argument("--passes", type=int, default=2, help="how often each latency is taken, each time anew")
+    parser.add_argument(
+        "--passes",
+        type=int,
+        nargs="*",
+        default=[1, 2],
+        help="which passes to take; the first scores and times every policy, each other one times all once more",
+    )
     parser.add_argument("--table", type=Path, help="where the table goes; leave out to take figures only")
     arguments = parser.parse_args()
     subject = prepare(tabulated_workload.__file__, formats=("fp32", "int8"))
     space = tabulated_space(subject)
     readings = Readings(subject)
     work = WorkFile(arguments.work / "readings.jsonl")
-    for number in range(1, arguments.passes + 1):
+    for number in arguments.passes:
         take_pass(number, subject, space, readings, work)
     if arguments.table is not None:
         from benchmarks.tabulated.summary import make_table

@@ -1,8 +1,8 @@
-"""All samplers on one problem over several seeds: kept curve by curve, so that a stop loses one, and summed up."""
+"""All samplers on one problem over several seeds: kept search by search, so that a stop loses one, and summed up."""
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,10 +11,17 @@ import numpy as np
 from benchmarks.figures import Figure
 from benchmarks.samplers.picture import Bundle, draw
 from benchmarks.samplers.problem import Problem
-from benchmarks.samplers.race import FRONTIER, OURS, Curve, best_of, run
+from benchmarks.samplers.race import FRONTIER, OURS, Race, race, trials_until
+from search.pareto import Pair
 
 ASKED_TRIALS = 30.0
+ASKED_OF = 300
+"""Our sampler is asked to need so many trials for what the best of the others reaches after these."""
+
 _MARKS = (1, 3, 10, 30, 100, 300, 1000)
+
+Curves = Mapping[str, Sequence[float]]
+"""By sampler, the hypervolume after each trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +35,7 @@ class Comparison:
         seeds: How many searches each sampler makes.
         trials: Of each search.
         most_ask_s: Processor time that the proposals of one search may take.
-        folder: Where curves are kept.
+        folder: Where searches are kept.
     """
 
     label: str
@@ -39,72 +46,91 @@ class Comparison:
     most_ask_s: float
     folder: Path
 
-    def curves(self) -> list[dict[str, Curve]]:
-        """Curves by sampler, for each seed; those that are kept from an earlier call are not searched again."""
+    def races(self) -> list[dict[str, Race]]:
+        """Searches by sampler, for each seed; those that an earlier call kept are not made again."""
         found = []
         for seed in range(self.seeds):
             problem = self.make_problem(seed)
-            found.append({name: self._curve(problem, name, seed) for name in (*self.others, *OURS)})
+            found.append({name: self._race(problem, name, seed) for name in (*self.others, *OURS)})
         return found
 
-    def _curve(self, problem: Problem, name: str, seed: int) -> Curve:
+    def _race(self, problem: Problem, name: str, seed: int) -> Race:
         path = self.folder / self.label / f"{name} seed {seed} trials {self.trials}.json"
         if path.is_file():
             kept = json.loads(path.read_text())
-            return Curve(**{**kept, "hypervolumes": tuple(kept["hypervolumes"])})
-        curve = run(problem, name, seed, most=self.trials, most_ask_s=self.most_ask_s)
+            return Race(**{**kept, "tried": tuple((cost, gain) for cost, gain in kept["tried"])})
+        found = race(problem, name, seed, most=self.trials, most_ask_s=self.most_ask_s)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(curve)))
+        partial.write_text(json.dumps(asdict(found)))
         partial.replace(path)
-        capped = ", ended for its proposals' time" if curve.is_capped else ""
-        count, last = len(curve.hypervolumes), curve.hypervolumes[-1]
-        print(
-            f"{self.label}, seed {seed}, {name}: {last:.4f} after {count}, asks {curve.ask_s:.0f} s{capped}", flush=True
-        )
-        return curve
-
-    def figures(self, runs: Sequence[dict[str, Curve]]) -> dict[str, Figure]:
-        """Medians over the seeds."""
-        best = [best_of(curves, self.others) for curves in runs]
-        found: dict[str, Figure] = {}
-        for name in OURS:
-            needed = [curves[name].trials_until(target) for curves, target in zip(runs, best, strict=True)]
-            is_asked = name == FRONTIER and self.trials >= 300
-            found[f"{self.label}: {name}"] = Figure(
-                value=statistics.median(needed),
-                unit="trials",
-                better="lower",
-                asked=ASKED_TRIALS if is_asked else None,
-            )
-            for trials in sorted({30, self.trials}):
-                found[f"{self.label}: {name}, after {trials}"] = Figure(
-                    value=statistics.median(c[name].after(trials) / t for c, t in zip(runs, best, strict=True)),
-                    unit="× best",
-                    better="higher",
-                )
-        for name in self.others:
-            found[f"{self.label}: {name}, after {self._fewest(runs, name)}"] = Figure(
-                value=statistics.median(c[name].hypervolumes[-1] / t for c, t in zip(runs, best, strict=True)),
-                unit="× best",
-                better="higher",
-            )
+        capped = ", ended for its proposals' time" if found.is_capped else ""
+        last, count = found.hypervolumes(problem.reference)[-1], len(found.tried)
+        told = f"{self.label}, seed {seed}, {name}: {last:.4f} after {count}, asks {found.ask_s:.0f} s{capped}"
+        print(told, flush=True)
         return found
 
-    @staticmethod
-    def _fewest(runs: Sequence[dict[str, Curve]], name: str) -> int:
-        return min(len(curves[name].hypervolumes) for curves in runs)
 
-    def picture(self, runs: Sequence[dict[str, Curve]], whole: Sequence[float], *, title: str, y_label: str) -> Path:
-        """Draw the curves as shares of `whole`, one hypervolume per seed."""
-        bundles = []
-        for name in (*self.others, *reversed(OURS)):
-            length = self._fewest(runs, name)
-            rows = [
-                np.array(curves[name].hypervolumes[:length]) / share for curves, share in zip(runs, whole, strict=True)
-            ]
-            bundles.append(Bundle(name=name, x=np.arange(1.0, length + 1), curves=np.stack(rows)))
-        path = self.folder / f"{self.label}.png"
-        marks = [mark for mark in _MARKS if mark <= self.trials]
-        draw(bundles, path, title=title, x_label="trials", y_label=y_label, marks=marks)
-        return path
+def curves_of(races: Sequence[Mapping[str, Race]], reference: Pair) -> list[Curves]:
+    """Hypervolumes over trials, for each seed."""
+    return [{name: each.hypervolumes(reference) for name, each in by_name.items()} for by_name in races]
+
+
+def bests_of(runs: Sequence[Curves]) -> list[float]:
+    """What the best of the other samplers ends with, for each seed."""
+    return [max(curve[-1] for name, curve in curves.items() if name not in OURS) for curves in runs]
+
+
+def figures_of(label: str, runs: Sequence[Curves], *, extra_trials: float = 0.0) -> dict[str, Figure]:
+    """Medians over the seeds.
+
+    Args:
+        label: What they are called.
+        runs: Curves for each seed.
+        extra_trials: What our sampler's sweep costs, in trials.
+    """
+    best = bests_of(runs)
+    found: dict[str, Figure] = {}
+    most = max(len(curve) for curve in runs[0].values())
+    for name in OURS:
+        needed = statistics.median(
+            trials_until(curves[name], target) for curves, target in zip(runs, best, strict=True)
+        )
+        asked = ASKED_TRIALS if name == FRONTIER and most >= ASKED_OF else None
+        found[f"{label}: {name}"] = Figure(value=needed, unit="trials", better="lower", asked=asked)
+        if name == FRONTIER and extra_trials:
+            found[f"{label}: {name}, its sweep counted"] = Figure(
+                value=needed + extra_trials, unit="trials", better="lower", asked=asked
+            )
+        for trials in sorted({min(30, most), most}):
+            found[f"{label}: {name}, after {trials}"] = _gain(
+                [after(curves[name], trials) / target for curves, target in zip(runs, best, strict=True)]
+            )
+    for name in (name for name in runs[0] if name not in OURS):
+        trials = min(len(curves[name]) for curves in runs)
+        found[f"{label}: {name}, after {trials}"] = _gain(
+            [curves[name][-1] / target for curves, target in zip(runs, best, strict=True)]
+        )
+    return found
+
+
+def _gain(shares: Sequence[float]) -> Figure:
+    return Figure(value=statistics.median(shares), unit="× best", better="higher")
+
+
+def after(curve: Sequence[float], trials: int) -> float:
+    """The hypervolume after so many trials, or after all where there are fewer."""
+    return curve[min(trials, len(curve)) - 1]
+
+
+def draw_curves(runs: Sequence[Curves], whole: Sequence[float], path: Path, *, title: str, y_label: str) -> None:
+    """Draw the curves as shares of `whole`, one hypervolume per seed."""
+    bundles = []
+    ours = [name for name in reversed(OURS) if name in runs[0]]
+    for name in (*(name for name in runs[0] if name not in OURS), *ours):
+        length = min(len(curves[name]) for curves in runs)
+        rows = [np.array(curves[name][:length]) / share for curves, share in zip(runs, whole, strict=True)]
+        bundles.append(Bundle(name=name, x=np.arange(1.0, length + 1), curves=np.stack(rows)))
+    longest = max(len(bundle.x) for bundle in bundles)
+    marks = [mark for mark in _MARKS if mark <= longest]
+    draw(bundles, path, title=title, x_label="trials", y_label=y_label, marks=marks)

@@ -5,16 +5,17 @@ Hypervolumes are those of the exact figures of what was tried, whatever the nois
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
 
 from benchmarks.samplers.problem import Problem
-from search.pareto import Pair, hypervolume
+from search.asking import ask_unseen, tell_duplicate
+from search.pareto import Pair, front, hypervolume
 from search.samplers import make_sampler
-from search.study import ask_unseen, resume, tell_duplicate
+from search.seen import resume
 from search.trials import OUTCOME
 
 OTHERS = ("tpe", "nsga2", "gp", "random")
@@ -25,32 +26,35 @@ UNSWEPT = "frontier, nothing swept"
 OURS = (FRONTIER, UNTIMED, UNSWEPT)
 """Our sampler as a search begins it, and with less to begin with."""
 
-SHORTEST = 30
-"""Trials that every curve of ours has, also where it is at its target before: those that were asked for."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class Race:
     """One search.
 
     Attributes:
-        hypervolumes: After each trial.
+        tried: Exact cost ratio and metric of each trial.
         ask_s: Processor time that all proposals took.
         is_capped: Whether it was ended for the time that its proposals took.
     """
 
-    hypervolumes: tuple[float, ...]
+    tried: tuple[Pair, ...]
     ask_s: float
     is_capped: bool = False
 
-    def trials_until(self, target: float) -> int:
-        """Trials until it is at `target`; one more than there are where it never is."""
-        reached = (at for at, value in enumerate(self.hypervolumes, 1) if value >= target)
-        return next(reached, len(self.hypervolumes) + 1)
+    def hypervolumes(self, reference: Pair) -> tuple[float, ...]:
+        """After each trial."""
+        members: list[Pair] = []
+        found = []
+        for pair in self.tried:
+            members = [*members, pair]
+            members = [members[position] for position in front(members)]
+            found.append(hypervolume(members, reference))
+        return tuple(found)
 
-    def after(self, trials: int) -> float:
-        """The hypervolume after so many trials, or after all where there are fewer."""
-        return self.hypervolumes[min(trials, len(self.hypervolumes)) - 1]
+
+def trials_until(reached: Sequence[float], target: float) -> int:
+    """Trials until a curve is at `target`; one more than there are where it never is."""
+    return next((at for at, value in enumerate(reached, 1) if value >= target), len(reached) + 1)
 
 
 def begin(problem: Problem, name: str, seed: int) -> optuna.Study:
@@ -89,24 +93,15 @@ def search(problem: Problem, name: str, seed: int) -> Iterator[tuple[Pair, float
         yield reading.exact, ask_s
 
 
-def run(
-    problem: Problem, name: str, seed: int, *, most: int, target: float = math.inf, most_ask_s: float = math.inf
-) -> Curve:
-    """A search of `most` trials; from the `SHORTEST`th on it ends at the target, or when proposals took too long."""
-    reached: list[float] = []
+def race(problem: Problem, name: str, seed: int, *, most: int, most_ask_s: float = math.inf) -> Race:
+    """A search of `most` trials; of fewer where the space is exhausted or proposals took too long."""
     tried: list[Pair] = []
     total_s = 0.0
     for pair, ask_s in search(problem, name, seed):
         total_s += ask_s
         tried.append(pair)
-        reached.append(hypervolume(tried, problem.reference))
-        if len(reached) >= most or (len(reached) >= min(most, SHORTEST) and reached[-1] >= target):
+        if len(tried) >= most:
             break
         if total_s > most_ask_s:
-            return Curve(hypervolumes=tuple(reached), ask_s=total_s, is_capped=True)
-    return Curve(hypervolumes=tuple(reached), ask_s=total_s)
-
-
-def best_of(curves: Mapping[str, Curve], others: Sequence[str]) -> float:
-    """What the best of the other samplers ends with."""
-    return max(curves[name].hypervolumes[-1] for name in others if name in curves)
+            return Race(tried=tuple(tried), ask_s=total_s, is_capped=True)
+    return Race(tried=tuple(tried), ask_s=total_s)

@@ -1,13 +1,17 @@
 """What is taken of each tabulated policy: the candidate that a search would build, its accuracy, and its latency.
 
-Latency is taken as on a crowded machine: the calling thread's processor time in sessions of one thread, FP32 and
-candidate in turns (A-B-B-A), each loaded anew, the median over rounds. What two sessions of the same bytes differ by
-shows when a policy is taken again in another pass, which is another process.
+Latency is taken so that a crowded machine does not spoil it: the calling thread's processor time in sessions of one
+thread, FP32 and candidate in turns (A-B-B-A), each loaded anew. Processor time itself has levels where others share a
+core's units and caches (measured: from one moment to the next the same inference takes twice as long); only rounds in
+which FP32 was as fast as it ever is count, and in each the fastest inference of either. What two sessions of the same
+bytes differ by shows when a policy is taken again in another pass, which is another process.
 """
 
 import gc
+import math
 import statistics
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +24,31 @@ from workloads import evaluate, session_predictor
 PREFIXES = (16, 32, 64, 128)
 """Numbers of samples on which a sweep over single layers might look."""
 
-ROUNDS = 10
-_BLOCK_S = 8e-4
+_TURN = 3
+"""Inferences in a row of one session."""
+
+ROUNDS = 12
+"""Undisturbed rounds that a reading takes."""
+
+_MOST_ROUNDS = 120
+_UNDISTURBED = 1.04
+"""Up to this much more than in the fastest twentieth of rounds may FP32 take in one where nobody was in the way."""
+
 _WARM_UPS = 5
+_KEPT = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How fast a candidate is.
+
+    Attributes:
+        ratio: Latency over FP32's.
+        undisturbed: Rounds that count; where they are fewer than wanted, the machine was never free for long.
+    """
+
+    ratio: float
+    undisturbed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +80,7 @@ class Readings:
         self._feeds = timed_feeds(subject.workload, subject.profile.engine.batch_size)
         predict = session_predictor(open_session(subject.network.onnx_bytes))
         workload = subject.workload
+        self._fp32_ns: deque[int] = deque(maxlen=_KEPT)
         self.fp32 = evaluate(predict, workload.search_part, workload.metric, batch_size=BATCH_SIZE)
 
     def score(self, candidate: Candidate) -> Score:
@@ -72,7 +99,7 @@ class Readings:
             cpu_s=time.thread_time() - started_s,
         )
 
-    def ratio(self, candidate: Candidate) -> float:
+    def time(self, candidate: Candidate) -> Timing:
         """Its latency over FP32's."""
         sessions = [
             open_session(self._subject.network.onnx_bytes),
@@ -82,22 +109,32 @@ class Readings:
         gc.disable()
         try:
             for session in sessions:
-                self._block_s(session, _WARM_UPS)
-            counts = [max(1, round(_BLOCK_S * _WARM_UPS / self._block_s(session, _WARM_UPS))) for session in sessions]
-            ratios = []
-            for _ in range(ROUNDS):
-                first, one, other, last = (
-                    self._block_s(sessions[which], counts[which]) / counts[which] for which in (0, 1, 1, 0)
-                )
-                ratios.append((one + other) / (first + last))
+                self._fastest_ns(session, _WARM_UPS)
+            return self._time_rounds(*sessions)
         finally:
             if collects:
                 gc.enable()
-        return statistics.median(ratios)
 
-    def _block_s(self, session: Any, count: int) -> float:
-        """Seconds of processor time that so many inferences take together."""
-        started_ns = time.thread_time_ns()
+    def _time_rounds(self, fp32: Any, candidate: Any) -> Timing:
+        level_ns = sorted(self._fp32_ns)[len(self._fp32_ns) // 20] if self._fp32_ns else math.inf
+        calm: list[tuple[int, int]] = []
+        others: list[tuple[int, int]] = []
+        while len(calm) < ROUNDS and len(calm) + len(others) < _MOST_ROUNDS:
+            first, one, other, last = (
+                self._fastest_ns(session, _TURN) for session in (fp32, candidate, candidate, fp32)
+            )
+            taken_ns = min(first, last), min(one, other)
+            (calm if taken_ns[0] <= _UNDISTURBED * level_ns else others).append(taken_ns)
+            self._fp32_ns.append(taken_ns[0])
+        # Where too few rounds were calm the best of the others help out, and the spread between passes tells.
+        chosen = (calm + sorted(others))[:ROUNDS]
+        return Timing(ratio=statistics.median(ours / theirs for theirs, ours in chosen), undisturbed=len(calm))
+
+    def _fastest_ns(self, session: Any, count: int) -> int:
+        """The least processor time of so many inferences."""
+        taken = []
         for _ in range(count):
+            started_ns = time.thread_time_ns()
             session.run(None, self._feeds)
-        return 1e-9 * (time.thread_time_ns() - started_ns)
+            taken.append(time.thread_time_ns() - started_ns)
+        return min(taken)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.subjects import Subject
-from benchmarks.tabulated.readings import PREFIXES, Readings, Score
+from benchmarks.tabulated.readings import PREFIXES, ROUNDS, Readings, Score
 from benchmarks.tabulated.table import TABLE, Table, study_of
 from benchmarks.tabulated.work_file import Entry
 from hwprofiles import detect_machine
@@ -39,12 +39,14 @@ def make_table(subject: Subject, space: SearchSpace, readings: Readings, entries
     digests: dict[int, str] = {}
     ratios: dict[str, list[float]] = defaultdict(list)
     scores: dict[str, Score] = {}
-    build_cpu_s = []
+    build_cpu_s: list[float] = []
+    undisturbed: list[int] = []
     for entry in entries:
         digests[entry.position] = entry.digest
         build_cpu_s.append(entry.build_cpu_s)
-        if entry.ratio is not None:
-            ratios[entry.digest].append(entry.ratio)
+        if entry.timing is not None:
+            ratios[entry.digest].append(entry.timing.ratio)
+            undisturbed.append(entry.timing.undisturbed)
         if entry.score is not None:
             scores[entry.digest] = entry.score
     missing = [position for position in range(space.size) if position not in digests]
@@ -63,7 +65,7 @@ def make_table(subject: Subject, space: SearchSpace, readings: Readings, entries
         metric=np.array([scores[digest].metric for digest in order], np.float32),
         divergence=np.array([scores[digest].divergence for digest in order], np.float32),
         same_as=np.array([first[digest] for digest in order], np.uint16),
-        facts=facts_of(subject, readings, ratios, scores, build_cpu_s, typical),
+        facts=facts_of(subject, readings, ratios, scores, build_cpu_s, undisturbed, typical),
     )
 
 
@@ -126,6 +128,7 @@ def facts_of(
     ratios: Mapping[str, Sequence[float]],
     scores: Mapping[str, Score],
     build_cpu_s: Sequence[float],
+    undisturbed: Sequence[int],
     typical: float,
 ) -> dict[str, Any]:
     """Where the figures come from."""
@@ -141,10 +144,11 @@ def facts_of(
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "int8_scheme": subject.profile.formats.int8_scheme,
         "taken_at": dt.datetime.now(dt.UTC).date().isoformat(),
-        "clock": "processor time of one thread",
+        "clock": "processor time of one thread, undisturbed",
         "candidates": len(ratios),
         "readings": sum(map(len, ratios.values())),
         "spread_of_a_reading": typical,
+        "undisturbed_readings": sum(count >= ROUNDS for count in undisturbed),
         "swept_samples": SWEPT_SAMPLES,
         "median_build_cpu_s": statistics.median(build_cpu_s),
         "median_score_cpu_s": statistics.median(score.cpu_s for score in scores.values()),

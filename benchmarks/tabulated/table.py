@@ -76,6 +76,12 @@ class Table:
         """A policy's cost ratio and metric."""
         return float(self.ratio[position]), float(self.metric[position])
 
+    @property
+    def sweep_trials(self) -> float:
+        """What the sweep over single choices cost, in trials of the same search; 0 where that was not measured."""
+        cost = self.facts.get("cost")
+        return float(cost["sweep_s"] / cost["trial_s"]) if cost else 0.0
+
     @cached_property
     def front(self) -> list[int]:
         """Positions of the policies that no other dominates, the fastest first."""

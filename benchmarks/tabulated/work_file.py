@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.tabulated.readings import Score
+from benchmarks.tabulated.readings import Score, Timing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Entry:
         position: The policy's in the enumeration of its space.
         digest: Of the candidate's bytes.
         taken_in: The number of the pass.
-        ratio: Latency over FP32's; None where these bytes had been timed in the same pass.
+        timing: The candidate's; None where these bytes had been timed in the same pass.
         score: The candidate's; None where these bytes had been scored before.
         build_cpu_s: Processor time that building took.
     """
@@ -25,7 +25,7 @@ class Entry:
     position: int
     digest: str
     taken_in: int
-    ratio: float | None
+    timing: Timing | None
     score: Score | None
     build_cpu_s: float
 
@@ -62,4 +62,5 @@ class WorkFile:
             score = fields.pop("score")
             if score is not None:
                 score = Score(**{**score, "prefix_divergences": tuple(score["prefix_divergences"])})
-            yield Entry(score=score, **fields)
+            timing = fields.pop("timing")
+            yield Entry(score=score, timing=None if timing is None else Timing(**timing), **fields)
