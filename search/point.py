@@ -58,8 +58,9 @@ class TrialPoint(Cost, TargetAccuracy):
     the search had seen then stands in `search_metric_drop` and in `search_latency_ratio` or, where the cost is
     instructions, `search_instructions_ratio`. Figures that were never taken (a failed trial) are NaN, and counts None.
     Ratios are candidate over FP32, drops FP32 minus candidate in the metric's own unit, `_low` and `_high` 95%
-    intervals. `reason` says why a trial failed, and of a confirmed point what is wrong with it on the target. A layer
-    that `layers` does not name stays in FP32.
+    intervals. `state` is 'complete', 'failed' or 'pruned'; what was taken of a pruned trial before it was given up is
+    there, and never ranks. `reason` says why a trial failed or was given up, and of a confirmed point what is wrong with
+    it on the target. A layer that `layers` does not name stays in FP32.
 
     Raises:
         ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, or the search
@@ -88,7 +89,7 @@ class TrialPoint(Cost, TargetAccuracy):
         if self.number < 0:
             raise ValueError(f"number must be 0 or more, got {self.number}; use the trial's number in the study")
         if not self.state:
-            raise ValueError(f"state must not be empty for trial {self.number}; say 'complete' or 'failed'")
+            raise ValueError(f"state must not be empty for trial {self.number}; say 'complete', 'pruned' or 'failed'")
         if self.state == "complete":
             self._require_figures()
         for name in ("latency_ratio", "instructions_ratio", "metric_drop", "target_metric_drop"):

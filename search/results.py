@@ -17,6 +17,7 @@ from search.timings import read_seconds
 from search.trials import read_points
 
 if TYPE_CHECKING:
+    from search.account import SearchAccount
     from search.report.facts import ReportFacts
 
 FP32_MS = "fp32_ms"
@@ -66,12 +67,13 @@ def read_result(path: Path) -> RunResult:
         RunFolderError: There is no run, or a file of it cannot be read.
     """
     from search.study import load_study
+    from search.study_address import address_of
 
     folder = RunFolder(path)
-    config = folder.read_config()
-    if not folder.study_path.is_file():
+    config, address = folder.read_config(), address_of(folder)
+    if address.file is not None and not address.file.is_file():
         raise _nothing_yet(folder)
-    with load_study(folder.study_path) as study:
+    with load_study(address) as study:
         trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
         space = recorded_space(study, path)
     confirmations = read_confirmations(folder)
@@ -85,6 +87,23 @@ def read_result(path: Path) -> RunResult:
     fp32_cost = {"fp32_latency_ms": attributes.get(FP32_MS), "fp32_instructions": attributes.get(FP32_INSTRUCTIONS)}
     facts = _read_facts(folder, config, points, fp32_cost, fp32_metric=fp32_metric)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
+
+
+def read_account(path: Path) -> "SearchAccount":
+    """How the search of the run in `path` went.
+
+    Raises:
+        RunFolderError: There is no run, or a file of it cannot be read.
+    """
+    from search.account import NO_ACCOUNT, account_of
+    from search.study import load_run_study
+
+    folder = RunFolder(path)
+    config = folder.read_config()
+    starts = [datetime.fromisoformat(session["started_at"]) for session in config.get("sessions", [config])]
+    with load_run_study(folder) as study:
+        space = recorded_space(study, path)
+        return NO_ACCOUNT if space is None else account_of(study, space, starts)
 
 
 def _nothing_yet(folder: RunFolder) -> NoResultYetError:
@@ -119,7 +138,8 @@ def write_results(folder: RunFolder, result: RunResult) -> None:
     folder.write(folder.path / "trials.csv", to_csv(result.points))
     folder.write(folder.path / "pareto.csv", to_csv(result.front if result.is_confirmed else ()))
     folder.write(result.figure_path, front_png(result.points, result.facts))
-    folder.write(result.page_path, page_text(result.points, result.facts))
+    account = read_account(folder.path)
+    folder.write(result.page_path, page_text(result.points, result.facts, account, run=folder.path))
     if result.facts.is_emulated:
         folder.write(folder.path / "README.txt", README)
 
@@ -154,6 +174,7 @@ def _read_facts(
         samples_confirmation=workload["samples_confirmation"] if fp32.confirmed else None,
         trials_finished=sum(point.state == "complete" for point in points),
         trials_failed=sum(point.state == "failed" for point in points),
+        trials_stopped=sum(point.state == "pruned" for point in points),
         started_at=datetime.fromisoformat(config["started_at"]),
         wall_seconds=sum(read_seconds(folder).values()),
         paretune_version=version("paretune"),

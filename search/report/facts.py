@@ -16,6 +16,7 @@ class ReportFacts:
     `metric_is_fraction` says that the metric lies between 0 and 1 and that drops read best in percentage points;
     other metrics keep their own unit. The confirmation's figures are None until there is one. `fp32_instructions`
     stands in the place of `fp32_latency_ms` where the target is emulated and instructions are counted.
+    `trials_finished` have all their figures; `trials_stopped` were given up early, when they could not become good.
     `target_is_host` says that the target is the machine and the runtime that accuracy was taken with.
 
     Raises:
@@ -38,6 +39,7 @@ class ReportFacts:
     samples_confirmation: int | None = None
     trials_finished: int
     trials_failed: int
+    trials_stopped: int = 0
     started_at: datetime
     wall_seconds: float
     paretune_version: str
@@ -53,7 +55,8 @@ class ReportFacts:
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value}; check the workload's metric")
-        for name in ("samples_search", "samples_confirmation", "trials_finished", "trials_failed", "wall_seconds"):
+        counts = ("trials_finished", "trials_failed", "trials_stopped")
+        for name in ("samples_search", "samples_confirmation", *counts, "wall_seconds"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be 0 or more, got {value}")
@@ -64,6 +67,12 @@ class ReportFacts:
     def is_emulated(self) -> bool:
         """Whether costs are instructions under emulation, not time."""
         return self.fp32_instructions is not None
+
+    @property
+    def trials_text(self) -> str:
+        """How many trials there were and what became of them: '40 trials finished, 12 stopped early, 2 failed'."""
+        stopped = f", {self.trials_stopped} stopped early" if self.trials_stopped else ""
+        return f"{self.trials_finished} trials finished{stopped}, {self.trials_failed} failed"
 
     @property
     def fp32_cost(self) -> float:

@@ -92,7 +92,7 @@ def view_of(selection: Selection) -> View:
         A view that holds FP32 and the front with its intervals, up to the first front point that loses 8 times more
         than the one before it; other points widen the view a little at most.
     """
-    kept = _comparable(selection.front)
+    kept = comparable_front(selection.front)
     marked = [*kept, *(point for point in (selection.fp32,) if point)]
     drop_high = max([point.metric_drop for point in marked] + [0.0])
     bars_high = max([point.metric_drop_high for point in marked] + [0.0])
@@ -134,7 +134,7 @@ def _points(some: Sequence[object]) -> str:
     return "point" if len(some) == 1 else "points"
 
 
-def _comparable(front: Sequence[TrialPoint]) -> list[TrialPoint]:
+def comparable_front(front: Sequence[TrialPoint]) -> list[TrialPoint]:
     """Keep the front's points, which lose more and more, up to the first that loses out of all proportion."""
     kept: list[TrialPoint] = []
     before = 0.0

@@ -1,10 +1,52 @@
-"use strict";
-(() => {
-  const described = JSON.parse(document.getElementById("plot-data").textContent);
+// The plot: traces painted by role, what breaks a budget greyed out, rings around what is chosen and pointed at.
+paretune.plot = (() => {
+  const { data, color, state } = paretune;
+  const described = data.plot;
   const plot = document.getElementById("plot");
-  const color = (role) => getComputedStyle(document.documentElement).getPropertyValue(`--${role}`).trim();
   // Roles that are drawn hollow, and whose colour they take.
   const hollow = { draft: "front", dominated: "dominated" };
+  const places = new Map(); // where points stand; what was confirmed comes last and wins
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+  function hover([run, position]) {
+    const shown = data.runs[run];
+    const title = data.runs.length > 1 ? `${shown.title[position]} on ${shown.target}` : shown.title[position];
+    return [`<b>${escaped(title)}</b>`, ...shown.lines[position].map(escaped)].join("<br>");
+  }
+
+  described.data.forEach((trace) => {
+    if (trace.customdata) {
+      trace.hovertext = trace.customdata.map(hover);
+      trace.customdata.forEach((point, at) => places.set(String(point), [trace.x[at], trace.y[at]]));
+    }
+  });
+
+  function part(trace, indices) {
+    const pick = (values) => values && indices.map((at) => values[at]);
+    const bars = (error) => error && { ...error, array: pick(error.array), arrayminus: pick(error.arrayminus) };
+    const { customdata, hovertext, x, y, error_x: across, error_y: along } = trace;
+    return {
+      ...trace,
+      x: pick(x),
+      y: pick(y),
+      customdata: pick(customdata),
+      hovertext: pick(hovertext),
+      error_x: bars(across),
+      error_y: bars(along),
+    };
+  }
+
+  // A trace as what keeps the budgets, and what breaks them.
+  function split(trace) {
+    if (!trace.customdata || !paretune.hasLimits()) {
+      return [trace];
+    }
+    const kept = [];
+    const lost = [];
+    trace.customdata.forEach((point, at) => (paretune.broken(point).length ? lost : kept).push(at));
+    const grey = { ...part(trace, lost), meta: { role: "broken" }, showlegend: kept.length === 0 && trace.showlegend };
+    return [...(lost.length ? [grey] : []), ...(kept.length ? [part(trace, kept)] : [])];
+  }
 
   function painted(trace) {
     const role = trace.meta.role;
@@ -17,11 +59,18 @@
     return {
       ...trace,
       type: "scatter",
+      legendgroup: trace.name,
       marker,
       line: { ...trace.line, color: paint },
       error_x: bars(trace.error_x),
       error_y: bars(trace.error_y),
     };
+  }
+
+  function ring(point, role, size) {
+    const [x, y] = (point && places.get(String(point))) ?? [null, null];
+    const marker = { symbol: "circle-open", size, line: { width: 2.5 } };
+    return { x: [x], y: [y], mode: "markers", hoverinfo: "skip", showlegend: false, marker, meta: { role } };
   }
 
   function layout() {
@@ -42,6 +91,7 @@
         font: { color: color(note.name), size: note.name === "front" ? 11 : 13 },
         arrowcolor: color(note.name),
       })),
+      uirevision: "kept", // what the reader zoomed to stays when a budget moves
     };
   }
 
@@ -80,18 +130,21 @@
     };
   }
 
-  function draw(range) {
+  function draw() {
     const shown = layout();
-    shown.xaxis2 = {
-      ...described.layout.xaxis2,
-      ...topAxis(range),
-      color: color("ink"),
-      tickcolor: color("rule"),
-    };
-    return Plotly.react(plot, described.data.map(painted), shown, config);
+    if (described.fp32_cost !== null) {
+      const range = plot.layout?.xaxis?.range ?? described.layout.xaxis.range;
+      shown.xaxis2 = { ...shown.xaxis2, ...topAxis(range), color: color("ink"), tickcolor: color("rule") };
+    }
+    const traces = described.data.flatMap(split);
+    const rings = [ring(state.pointed, "focus", 34), ring(state.chosen, "chosen", 28)];
+    return Plotly.react(plot, [...traces, ...rings].map(painted), shown, config);
   }
 
   function followZoom() {
+    if (described.fp32_cost === null) {
+      return;
+    }
     const range = plot.layout.xaxis.range;
     const current = plot.layout.xaxis2.range;
     if (range.some((end, position) => Number(end) !== Number(current[position]))) {
@@ -104,28 +157,29 @@
     }
   }
 
-  function sortBy(header) {
-    const row = header.parentElement;
-    const column = Array.from(row.children).indexOf(header);
-    const order = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-    Array.from(row.children).forEach((other) => other.removeAttribute("aria-sort"));
-    header.setAttribute("aria-sort", order);
-    const body = header.closest("table").tBodies[0];
-    const value = (line) => line.children[column].dataset.value;
-    const numeric = Array.from(body.rows).every((line) => value(line) !== "" && !Number.isNaN(Number(value(line))));
-    const compare = numeric
-      ? (one, other) => Number(value(one)) - Number(value(other))
-      : (one, other) => value(one).localeCompare(value(other));
-    const sign = order === "ascending" ? 1 : -1;
-    body.append(...Array.from(body.rows).sort((one, other) => sign * compare(one, other)));
+  // A slider moves faster than a plot is drawn: the latest state is what counts.
+  let waiting = false;
+  function drawSoon() {
+    if (!waiting) {
+      waiting = true;
+      requestAnimationFrame(() => {
+        waiting = false;
+        draw();
+      });
+    }
   }
 
-  const firstRange = described.layout.xaxis.range;
-  draw(firstRange).then(() => {
+  async function begin() {
+    await draw();
     plot.on("plotly_relayout", followZoom);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(firstRange));
-  });
-  document.querySelectorAll("#front thead th").forEach((header) => {
-    header.querySelector("button").addEventListener("click", () => sortBy(header));
-  });
+    plot.on("plotly_click", ({ points }) => {
+      const point = points.map((one) => one.customdata).find(Boolean);
+      if (point) {
+        paretune.choose(point);
+      }
+    });
+    paretune.onChange(drawSoon);
+  }
+
+  return { begin };
 })();

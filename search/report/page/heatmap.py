@@ -52,10 +52,10 @@ def _cell(layer: Mapping[str, Any]) -> str:
     bits, rank, sparsity = _bits(layer), layer.get("rank"), float(layer.get("sparsity") or 0.0)
     how = _HOW.get(str(layer.get("format", "")), "")
     shown = [how[:1]] if how else []
-    shown += ([f"r{rank:g}"] if rank is not None else []) + ([f"s{sparsity:.0%}"] if sparsity else [])
+    shown += ([f"r{rank:g}"] if rank is not None else []) + ([f"s{100 * sparsity:.3g}%"] if sparsity else [])
     said = [f"{_bits_name(bits)} {how}".strip()]
     said += [f"rank {rank:g}"] if rank is not None else []
-    said += [f"{sparsity:.0%} sparse"] if sparsity else []
+    said += [f"{100 * sparsity:.3g}% sparse"] if sparsity else []
     return f'<td class="bits-{bits}" title="{", ".join(said)}">{_spoken(bits)}{" ".join(shown)}</td>'
 
 

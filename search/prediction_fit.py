@@ -1,0 +1,70 @@
+"""How well the latency model foresaw what was then measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+
+    from search.point import TrialPoint
+
+PREDICTED = "predicted"
+"""User attribute of a trial, written before its cost was taken: `{"cost_ratio": x, "cost_deviation": s}`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What was expected of a trial's cost ratio before it was taken, and what was taken."""
+
+    number: int
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """How far off the prediction was, as a share of what was measured."""
+        return abs(self.predicted / self.measured - 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFit:
+    """All predictions of a run, at least one, in the order of the trials."""
+
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def median_error(self) -> float:
+        """Half of the predictions were at least this close, as a share of what was measured."""
+        return median(prediction.error for prediction in self.predictions)
+
+    def within(self, share: float) -> float:
+        """The share of predictions that were off by at most `share`."""
+        return sum(prediction.error <= share for prediction in self.predictions) / len(self.predictions)
+
+
+def fit_of(trials: Sequence[optuna.trial.FrozenTrial], points: Sequence[TrialPoint]) -> PredictionFit | None:
+    """Put predictions beside measurements.
+
+    Args:
+        trials: The study's.
+        points: Its finished trials, with the figures that the search saw; those of an unreliable latency are left out.
+
+    Returns:
+        None where nothing was predicted: older paretunes did not.
+    """
+    predicted = {trial.number: trial.user_attrs[PREDICTED] for trial in trials if PREDICTED in trial.user_attrs}
+    predictions = [
+        Prediction(
+            number=point.number,
+            predicted=float(predicted[point.number]["cost_ratio"]),
+            measured=point.cost_ratio,
+        )
+        for point in points
+        if point.number in predicted and math.isfinite(point.cost_ratio) and point.grade != "unreliable"
+    ]
+    return PredictionFit(predictions=tuple(predictions)) if predictions else None

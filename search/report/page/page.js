@@ -1,0 +1,57 @@
+"use strict";
+// What the parts of the page share: its data, what the reader has set, and who wants to know when that changes.
+const paretune = (() => {
+  const data = JSON.parse(document.getElementById("page-data").textContent);
+  const limits = Object.fromEntries(data.budgets.map((budget) => [budget.column, null]));
+  const state = { chosen: null, pointed: null };
+  const listeners = [];
+
+  const color = (role) => getComputedStyle(document.documentElement).getPropertyValue(`--${role}`).trim();
+  const same = (one, other) => one !== null && other !== null && one[0] === other[0] && one[1] === other[1];
+
+  // The budgets that a point breaks; what was never taken keeps none.
+  function broken([run, position]) {
+    return data.budgets.filter(({ column }) => {
+      const value = data.runs[run][column][position];
+      return limits[column] !== null && (value === null || value > limits[column]);
+    });
+  }
+
+  function notify(what) {
+    listeners.forEach((listener) => listener(what));
+  }
+
+  return {
+    data,
+    limits,
+    state,
+    color,
+    same,
+    broken,
+    onChange: (listener) => listeners.push(listener),
+    hasLimits: () => Object.values(limits).some((limit) => limit !== null),
+    setLimit(column, limit) {
+      limits[column] = limit;
+      notify("limits");
+    },
+    choose(point) {
+      state.chosen = point;
+      notify("chosen");
+    },
+    point(point) {
+      state.pointed = point;
+      notify("pointed");
+    },
+    repaint: () => notify("theme"),
+    // As a POSIX shell wants it: Python's shlex.quote.
+    quoted: (word) => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`),
+    element(name, text, className) {
+      const made = document.createElement(name);
+      made.textContent = text ?? "";
+      if (className) {
+        made.className = className;
+      }
+      return made;
+    },
+  };
+})();
