@@ -11,6 +11,10 @@ from search.run_folder import RunFolder
 
 FORMAT_VERSION = 1
 
+# What decides, on a host that builds and scores candidates, which bytes and which accuracy come out.
+_DECISIVE_OF_HOSTS = ("architecture", "flags")
+_DECISIVE_LIBRARIES = ("paretune", "onnx", "onnx-ir", "onnxruntime", "numpy")
+
 # What the hardware id is made of.
 _DECISIVE = ("cpu", "architecture", "flags", "physical_cores", "logical_cores", "accelerator")
 
@@ -39,7 +43,9 @@ def require_target(profile: HardwareProfile, machine: Machine) -> None:
         )
 
 
-def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machine, runtime: str) -> None:
+def keep_environment(
+    folder: RunFolder, profile: HardwareProfile, machine: Machine, runtime: str, *, has_trials: bool | None = None
+) -> dict[str, Any]:
     """Write what this session measures with; a run that has trials must have been measured with the same.
 
     `machine` and `runtime` are the target's, which another host may reach; `host` and `versions` are those of the
@@ -47,10 +53,29 @@ def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machi
 
     Figures of two machines, or of two versions of a runtime, do not compare: mixed, they would make a front of both.
 
+    Args:
+        folder: The run's folder.
+        profile: The target.
+        machine: What it is.
+        runtime: What runs there.
+        has_trials: Whether the folder's run has trials; None where its own `study.db` says so.
+
+    Returns:
+        What was written.
+
     Raises:
         RunFolderError: Machine or runtime are others than those of the run's trials; nothing is written.
     """
-    document = {
+    document = describe_environment(profile, machine, runtime)
+    if folder.study_path.exists() if has_trials is None else has_trials:
+        _require_same(folder, read_environment(folder), document, profile)
+    folder.write(folder.environment_path, json.dumps(document, indent=1))
+    return document
+
+
+def describe_environment(profile: HardwareProfile, machine: Machine, runtime: str) -> dict[str, Any]:
+    """What a session on this host measures with, as `environment.json` has it."""
+    return {
         "format_version": FORMAT_VERSION,
         "device": _device(profile, machine),
         "runtime": f"{runtime}, {profile.engine.provider}",
@@ -59,9 +84,26 @@ def keep_environment(folder: RunFolder, profile: HardwareProfile, machine: Machi
         "host": json.loads(json.dumps(asdict(detect_machine()))),
         "versions": library_versions(),
     }
-    if folder.study_path.exists():
-        _require_same(folder, read_environment(folder), document, profile)
-    folder.write(folder.environment_path, json.dumps(document, indent=1))
+
+
+def require_environment(folder: RunFolder, profile: HardwareProfile, machine: Machine, runtime: str) -> None:
+    """See that a worker that joins measures, builds and scores as the run's own search does.
+
+    Raises:
+        RunFolderError: The target is another device, or its runtime another; or this host has another architecture,
+            other instruction sets or other libraries, with which candidates or their accuracy could differ.
+    """
+    found, now = read_environment(folder), describe_environment(profile, machine, runtime)
+    _require_same(folder, found, now, profile)
+    remedy = "their candidates or their accuracy could differ: run the worker on a host like that of the search"
+    for name in _DECISIVE_OF_HOSTS:
+        was, is_now = found["host"].get(name), now["host"][name]
+        if was != is_now:
+            raise RunFolderError(f"this host's {name} is {is_now}, that of the search is {was}; {remedy}")
+    for name in _DECISIVE_LIBRARIES:
+        was, is_now = found["versions"].get(name), now["versions"][name]
+        if was != is_now:
+            raise RunFolderError(f"{name} is {is_now} here and {was} where the search runs; {remedy}")
 
 
 def library_versions() -> dict[str, str]:

@@ -26,7 +26,7 @@ from search.report.target_words import said_of_target
 from search.results import RunResult, read_result
 from search.run_folder import RunFolder, damaged
 from search.space_record import recorded_space
-from search.study import load_study
+from search.study import load_run_study
 from search.timed_input import timed_feeds
 from search.trials import policies_by_digest
 from workloads import Workload, load
@@ -102,7 +102,7 @@ def exportable(
     profile = HardwareProfile.model_validate(config["target"]["profile"])
     profile = profile if host is None else profile.with_host(host)
     workload = _same_workload(workload, config["workload"])
-    with load_study(folder.study_path) as study:
+    with load_run_study(folder) as study:
         space = recorded_space(study, path)
         policies = {} if space is None else policies_by_digest(study.get_trials(deepcopy=False), space)
     policy = policies[point.digest]

@@ -30,6 +30,8 @@ def run(
     seed: int = 0,
     calibration_memory_bytes: int = 2 * 2**30,
     target_samples: int | str | None = None,
+    storage: str | None = None,
+    study_name: str | None = None,
     listener: Listener = silent,
 ) -> RunResult:
     """Search, confirm and report; on the folder of an earlier run, continue it.
@@ -46,11 +48,16 @@ def run(
             layers are known by their channels alone, or not at all.
         target_samples: How many unseen samples the confirmation runs on the target itself, or `all`. None for all where
             the target is local, 256 over SSH and 64 where it is emulated (`search.target_validation`).
+        storage: The URL of the database that keeps the study, as Optuna and SQLAlchemy spell it; None for where the
+            run was begun, by default `study.db` in its folder. Given to a fresh folder, a study that is there already
+            is gone on with. No password is ever stored.
+        study_name: The study's name there; None for one that follows from workload and target.
         listener: Told of every step.
 
     Raises:
-        SearchError: The call is wrong, the folder belongs to another run or its disk is full, or trials failed one
-            after another (what was found before is confirmed and reported all the same).
+        SearchError: The call is wrong, the folder or the study belongs to another run, the disk is full, the storage
+            does not work, or trials failed one after another (what was found before is confirmed and reported all the
+            same).
         WorkloadError, ProfileError, CompressionError, MeasurementError: What the user brought does not work.
         TargetError: The target cannot be reached, has no room for files, or starts no workers. Where it goes away in
             the middle, that is a SearchError, and what was found before is reported.
@@ -78,6 +85,8 @@ def run(
         time_s=time_s,
         target_samples=target_samples,
         listener=listener,
+        storage=storage,
+        study_name=study_name,
     )
     with folder.locked(), disk_errors(folder.path):
         return session.run(budget)

@@ -72,6 +72,7 @@ class SearchLoop:
         beating: Says of a trial's number, as long as its block lasts, that this worker is at it.
         is_over: Asked before every trial whether there is nothing more to do, whatever the budget says.
         clock: Monotonic seconds.
+        trials_run: Trials that this loop has run to their end.
     """
 
     study: "optuna.Study"
@@ -87,7 +88,7 @@ class SearchLoop:
     beating: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
     is_over: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
-    _own: int = 0
+    trials_run: int = 0
     _trial_seconds: list[float] = field(default_factory=list)
     _failures_in_a_row: int = 0
 
@@ -112,12 +113,12 @@ class SearchLoop:
             if asked is None:
                 self._report("every policy of the space has been tried")
                 return
-            started, own = self.clock(), self._own
+            started, own = self.clock(), self.trials_run
             note = self._run_trial(*asked)
             self._refresh()
-            if self._own > own:
+            if self.trials_run > own:
                 self._trial_seconds.append(self.clock() - started)
-            if self._own > own or note:
+            if self.trials_run > own or note:
                 self._report(note)
             if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
                 raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
@@ -137,7 +138,7 @@ class SearchLoop:
         self._refresh()
 
     def _is_over(self) -> bool:
-        if self.is_over() or (self.budget.own_trials is not None and self._own >= self.budget.own_trials):
+        if self.is_over() or (self.budget.own_trials is not None and self.trials_run >= self.budget.own_trials):
             return True
         if self.budget.trials is not None and self._finished >= self.budget.trials:
             return True
@@ -226,7 +227,7 @@ class SearchLoop:
 
     def _count(self, policy: Policy, digest: str) -> None:
         self.seen.add(policy, digest)
-        self._own += 1
+        self.trials_run += 1
         self._failures_in_a_row = 0
 
     def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
@@ -248,7 +249,7 @@ class SearchLoop:
         trial.set_user_attr(REASON, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
         self.seen.add(policy, "")
-        self._own += 1
+        self.trials_run += 1
         self._failures_in_a_row += 1
         return f"#{trial.number} failed: {reason}"
 

@@ -4,14 +4,15 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.errors import RunFolderError
+from search.errors import NoResultYetError, RunFolderError
+from search.run_folder import RunFolder
 from search.samplers import make_sampler
 from search.storage import open_storage
-from search.study_address import StudyAddress
+from search.study_address import StudyAddress, address_of
 
 if TYPE_CHECKING:
     import optuna
@@ -67,7 +68,8 @@ def load_study(where: Path | StudyAddress) -> "Iterator[optuna.Study]":
         where: Its address, or the path of its SQLite file.
 
     Raises:
-        RunFolderError: There is none, or the file is damaged.
+        NoResultYetError: The database has no such study.
+        RunFolderError: There is no such file, or it is damaged.
         StorageError: The database does not take us.
     """
     import optuna
@@ -79,8 +81,18 @@ def load_study(where: Path | StudyAddress) -> "Iterator[optuna.Study]":
         try:
             study = optuna.load_study(study_name=address.name, storage=storage)
         except KeyError as error:  # a process was killed between making the database and making the study
-            raise RunFolderError(f"the study at {address} is empty; run its search command again") from error
+            raise NoResultYetError(f"the study at {address} is empty; run its search command again") from error
         yield study
+
+
+def load_run_study(folder: RunFolder) -> "AbstractContextManager[optuna.Study]":
+    """The study of the run in `folder`, wherever it lies, for reading; a context manager.
+
+    Raises:
+        RunFolderError: There is no run or no study yet, or a file of it is damaged.
+        StorageError: The database does not take us.
+    """
+    return load_study(address_of(folder))
 
 
 def has_study(address: StudyAddress) -> bool:

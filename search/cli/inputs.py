@@ -15,6 +15,15 @@ TargetOption = Annotated[str, typer.Option("--target", help="A hardware profile'
 HostOption = Annotated[
     str | None, typer.Option("--host", metavar="[USER@]HOST[:PORT]", help="Where a profile reached over SSH stands.")
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The database that keeps the study, as Optuna takes it: postgresql://USER@HOST/DATABASE, "
+        "sqlite:///FILE. Default study.db in the run's folder. A password is never stored: it stands in the URL of "
+        "each call, or for PostgreSQL in PGPASSWORD or the file of PGPASSFILE.",
+    ),
+]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file, or a workload's name or file.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.inputs import HostOption
+from search.cli.inputs import HostOption, StorageOption
 from search.samplers import SAMPLERS
 
 
@@ -50,6 +50,15 @@ def search(
             "board may be slow, and 64 where the target is emulated.",
         ),
     ] = None,
+    storage: StorageOption = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --storage: the study's name there. Default one that follows from workload and target, so that "
+            "the same search finds its study again.",
+        ),
+    ] = None,
     host: HostOption = None,
 ) -> None:
     """Search a network on a device and draw its Pareto front.
@@ -64,6 +73,8 @@ def search(
         paretune search my_workload.py --target local-cpu --time 8h
 
         paretune search --model m.onnx --data val.npz --metric top1 --until 07:00
+
+        paretune search mnist-resnet --storage postgresql://me@server/paretune --out results/demo
     """
     from rich.console import Console
 
@@ -91,6 +102,8 @@ def search(
             sampler=sampler,
             seed=seed,
             target_samples=parse_count(target_samples, "--target-samples"),
+            storage=storage,
+            study_name=study,
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )
