@@ -117,3 +117,14 @@ def test_malformed_accuracies_are_refused() -> None:
         accuracy([1, 0], divergence=np.zeros(3))
     with pytest.raises(ValueError, match=r"scores must have shape \(2,\), got \(2, 1\)"):
         accuracy([[1], [0]])
+
+
+def test_the_accuracy_on_the_first_samples_is_cut_from_the_whole() -> None:
+    whole = Accuracy(metric="m", scores=np.array([1.0, 0.0, 1.0]), divergence=np.array([0.1, 0.2, 0.3]))
+    part = whole.first(2)
+    assert (part.value, part.count) == (0.5, 2)
+    assert part.mean_divergence == pytest.approx(0.15)
+    assert Accuracy(metric="m", scores=np.ones(3)).first(3).divergence is None
+    for count in (0, 4):
+        with pytest.raises(ValueError, match=f"count must be from 1 to 3, got {count}"):
+            whole.first(count)

@@ -6,10 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads import Feeds, Metric, Outputs, Samples, WorkloadError, evaluate, mse, top1
+from workloads import (
+    Feeds,
+    Metric,
+    Outputs,
+    RunningEvaluation,
+    Samples,
+    WorkloadError,
+    evaluate,
+    in_fair_order,
+    mse,
+    top1,
+)
 
 MSE = Metric(name="mse", function=mse)
 
@@ -214,3 +225,62 @@ def test_a_reference_of_other_samples_or_outputs_is_refused() -> None:
         evaluate(lambda feeds: {"y": feeds["x"][:, :2]}, search, first, reference=reference)
     with pytest.raises(WorkloadError, match=r"output 'y' must have FP32's shape .*, got only \['z'\]"):
         evaluate(lambda feeds: {"z": feeds["x"]}, search, first, reference=reference)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 100), st.integers(1, 20), st.lists(st.integers(1, 100), max_size=4))
+def test_an_evaluation_in_chunks_is_the_whole_one_bit_for_bit(count: int, batch_size: int, stops: list[int]) -> None:
+    samples = in_fair_order(regression(count), MSE)
+    reference = evaluate(times(2), samples, MSE, batch_size=batch_size)
+    whole = evaluate(times(1.9), samples, MSE, batch_size=batch_size, reference=reference)
+    running = RunningEvaluation(times(1.9), samples, MSE, batch_size=batch_size, reference=reference)
+    for stop in sorted(stops):
+        running.advance(stop)
+        assert min(stop, count) <= running.count < min(stop, count) + batch_size
+        part = running.evaluation()
+        assert np.array_equal(running.scores, whole.accuracy.scores[: running.count])
+        assert part.accuracy.divergence is not None
+        assert whole.accuracy.divergence is not None
+        assert np.array_equal(part.accuracy.divergence, whole.accuracy.divergence[: running.count])
+        assert np.array_equal(part.indices, whole.indices[: running.count])
+    running.advance(count)
+    assert running.is_complete
+    chunked = running.evaluation()
+    assert np.array_equal(chunked.accuracy.scores, whole.accuracy.scores)
+    assert np.array_equal(chunked.accuracy.divergence, whole.accuracy.divergence)  # type: ignore[arg-type]
+    assert np.array_equal(chunked.outputs[0]["y"], whole.outputs[0]["y"])
+
+
+def test_nothing_is_run_before_it_is_asked_for() -> None:
+    calls: list[int] = []
+
+    def predict(feeds: Feeds) -> Outputs:
+        calls.append(len(feeds["x"]))
+        return {"y": feeds["x"]}
+
+    running = RunningEvaluation(predict, regression(), MSE, batch_size=5)
+    assert calls == []
+    assert len(running.scores) == 0
+    running.advance(6)
+    assert calls == [5, 5]
+    running.advance(10)
+    assert calls == [5, 5]
+    assert not running.is_complete
+
+
+def test_a_metric_of_all_outputs_has_no_scores_before_the_end() -> None:
+    metric = Metric(name="mse", function=mse, scope="all")
+    running = RunningEvaluation(times(1.9), regression(), metric, batch_size=5)
+    running.advance(10)
+    assert len(running.scores) == 0
+    with pytest.raises(WorkloadError, match="empty"):
+        running.evaluation()
+    running.advance(20)
+    whole = evaluate(times(1.9), regression(), metric, batch_size=5)
+    assert np.array_equal(running.evaluation().accuracy.scores, whole.accuracy.scores)
+
+
+def test_a_score_that_is_not_finite_ends_it_in_its_chunk() -> None:
+    metric = Metric(name="log", function=lambda outputs, targets: np.where(np.arange(len(targets)) == 3, np.nan, 1.0))
+    with pytest.raises(WorkloadError, match="gave nan for validation sample 3"):
+        RunningEvaluation(times(1), regression(), metric, batch_size=5).advance(5)

@@ -145,3 +145,35 @@ def test_sizes_must_be_positive(size: int) -> None:
         samples.take(size)
     with pytest.raises(ValueError, match=f"count must be positive, got {size}"):
         samples.spread(size)
+
+
+@given(batch_shapes, st.data())
+def test_picked_samples_are_those_and_can_be_picked_and_cut_again(
+    shapes: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    samples = Samples(padded(shapes))
+    positions = data.draw(st.lists(st.integers(0, len(samples) - 1), min_size=1, max_size=12))
+    cut = data.draw(st.integers(0, len(positions)))
+    picked = samples.pick([np.array(positions[:cut], np.int64), np.array(positions[cut:], np.int64)])
+    assert numbers_of(picked) == positions == picked.indices.tolist()
+    again = data.draw(st.lists(st.integers(0, len(positions) - 1), min_size=1, max_size=6))
+    assert numbers_of(picked.pick([np.array(again)])) == [positions[each] for each in again]
+    assert numbers_of(picked.take(2)) == positions[:2]
+    assert numbers_of(picked.spread(1)) == positions[:1]
+    if len(positions) > 1:
+        assert numbers_of(picked.split()[1]) == positions[1::2]
+
+
+def test_picked_samples_are_copied_only_when_they_are_asked_for() -> None:
+    x = np.zeros((4, 2))
+    picked = Samples([({"x": x}, np.arange(4))]).pick([np.array([3, 1])])
+    first, _ = next(picked.batches(2))
+    first["x"] += 1
+    assert (next(picked.batches(2))[0]["x"] == 0).all()
+    assert picked.input_names == ("x",)
+
+
+@pytest.mark.parametrize("parts", [[], [np.array([0, 4])], [np.array([-1])]])
+def test_positions_out_of_range_are_refused(parts: list[Any]) -> None:
+    with pytest.raises(ValueError, match="positions must be at least one, from 0 to 3"):
+        Samples([({"x": np.zeros((4, 2))}, np.arange(4))]).pick(parts)
