@@ -5,7 +5,7 @@ channels is narrowed, the layers that write it and those that read it shrink tog
 (`search.layer_neighbours`) and recorded in the study: a worker with nothing but the storage knows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAYER_GRAPH = "layer_graph"
 """User attribute of the study: `format_version`, `macs` (layer to count) and `neighbours` (pairs of layers); from
-version 2 also `layers` (layer to its shape), `channels` (groups, as `SharedChannels`) and `channel_multiple`."""
+version 2 also `layers` (layer to its shape), `channels` (groups, as `SharedChannels`), `channel_multiple` and `meetings`."""
 
 FORMAT_VERSION = 2
 
@@ -58,6 +58,8 @@ class LayerGraph:
         layers: Each layer's shape; empty in studies from before it was recorded.
         channels: The groups of channels that a policy can narrow; empty there too.
         channel_multiple: Widths and ranks are multiples of it.
+        meetings: Pairs of layers whose outputs are combined by an operator without weights, such as the addition that
+            ends a residual branch; of a stream that many have written, the last of them.
 
     Raises:
         ValueError: A neighbour is no layer.
@@ -68,12 +70,15 @@ class LayerGraph:
     layers: Mapping[str, Layer] = field(default_factory=dict)
     channels: tuple[SharedChannels, ...] = ()
     channel_multiple: int = 1
+    meetings: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "macs", MappingProxyType(dict(self.macs)))
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         members = {name for group in self.channels for name in (*group.writers, *group.readers)}
-        for what, named in (("neighbours", {n for pair in self.neighbours for n in pair}), ("members", members)):
+        pairs = {"neighbours": self.neighbours, "meetings": self.meetings}
+        named_in = {what: {name for pair in found for name in pair} for what, found in pairs.items()}
+        for what, named in {**named_in, "members": members}.items():
             strangers = named - set(self.macs)
             if strangers:
                 raise ValueError(f"{what} must be layers, got {sorted(strangers)[0]!r}; layers are {list(self.macs)}")
@@ -94,6 +99,7 @@ def record_layer_graph(study: "optuna.Study", graph: LayerGraph) -> None:
             "layers": {name: asdict(layer) for name, layer in graph.layers.items()},
             "channels": [{**asdict(group), "kept": list(group.kept.items())} for group in graph.channels],
             "channel_multiple": graph.channel_multiple,
+            "meetings": [list(pair) for pair in graph.meetings],
         }
         study.set_user_attr(LAYER_GRAPH, record)
 
@@ -117,11 +123,16 @@ def recorded_layer_graph(study: "optuna.Study") -> LayerGraph:
         )
     return LayerGraph(
         macs=record["macs"],
-        neighbours=tuple((str(source), str(target)) for source, target in record["neighbours"]),
+        neighbours=_pairs(record["neighbours"]),
         layers={name: _layer(layer) for name, layer in record.get("layers", {}).items()},
         channels=tuple(_channels(group) for group in record.get("channels", ())),
         channel_multiple=record.get("channel_multiple", 1),
+        meetings=_pairs(record.get("meetings", ())),
     )
+
+
+def _pairs(record: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(source), str(target)) for source, target in record)
 
 
 def _layer(record: Mapping[str, Any]) -> Layer:

@@ -1,6 +1,7 @@
 """Finds the graph of a network's layers: which feed which, past at most one skipped block, and who shares channels."""
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,25 @@ def find_layer_graph(
         layers={layer.name: layer for layer in network.layers},
         channels=tuple(_shared(group, channel_multiple) for group in channels),
         channel_multiple=channel_multiple,
+        meetings=tuple(_meetings(network, by_node)),
     )
+
+
+def _meetings(network: "Network", by_node: Mapping[str, str]) -> dict[tuple[str, str], None]:
+    """The pairs of layers whose outputs meet, in the graph's order."""
+    order = {layer.name: position for position, layer in enumerate(network.layers)}
+    last: dict[ir.Value, str] = {}  # the layer that wrote a value last, through operators without weights
+    found: dict[tuple[str, str], None] = {}
+    for node in network.model.graph:
+        writers = list(dict.fromkeys(last[value] for value in node.inputs if value is not None and value in last))
+        writers.sort(key=order.__getitem__)
+        name = by_node.get(node.name or "")
+        if name is None:
+            found |= dict.fromkeys(combinations(writers, 2))
+        written = name or (writers[-1] if writers else None)
+        if written is not None:
+            last |= dict.fromkeys(node.outputs, written)
+    return found
 
 
 def _shared(group: "ChannelGroup", multiple: int) -> SharedChannels:

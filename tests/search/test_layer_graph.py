@@ -105,6 +105,13 @@ def test_it_knows_shapes_and_who_shares_channels(graph: LayerGraph) -> None:
     assert set(stream.readers) == {"head", *(f"block{b}.a" for b in range(BLOCKS))}
 
 
+def test_outputs_meet_where_a_branch_ends(graph: LayerGraph) -> None:
+    assert graph.meetings == (
+        ("stem", "block0.b"),
+        *((f"block{block}.b", f"block{block + 1}.b") for block in range(BLOCKS - 1)),
+    )
+
+
 def test_a_study_from_before_knows_sizes_and_neighbours_alone(graph: LayerGraph) -> None:
     kept = study()
     neighbours = [list(pair) for pair in graph.neighbours]
