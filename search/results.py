@@ -122,6 +122,21 @@ def write_report(path: Path) -> RunResult:
     return result
 
 
+def write_overlay(paths: Sequence[Path], out: Path) -> None:
+    """Write the page that shows the fronts of the runs in `paths` on one another.
+
+    Raises:
+        RunFolderError: As `read_result`.
+        SearchError: The runs cannot be compared.
+        OSError: `out` cannot be written.
+    """
+    from search.report.page import PageRun, overlay_text
+
+    results = [read_result(path) for path in paths]
+    runs = [PageRun(points=one.points, facts=one.facts, folder=one.folder) for one in results]
+    out.write_text(overlay_text(runs), encoding="utf-8")
+
+
 def front_of(points: Sequence[TrialPoint]) -> tuple[TrialPoint, ...]:
     """The confirmed front, slow to fast; the searched one before there are confirmed points."""
     from search.report.selection import select

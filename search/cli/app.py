@@ -9,6 +9,7 @@ import typer
 
 from search.cli import (
     apply_command,
+    dashboard_command,
     export_command,
     profile,
     run_commands,
@@ -38,6 +39,7 @@ def build_app() -> typer.Typer:
     app.command("report")(run_commands.report)
     app.command("layers")(run_commands.layers)
     app.command("select")(select_command.select)
+    app.command("dashboard")(dashboard_command.dashboard)
     app.command("export")(export_command.export)
     app.command("verify")(verify_command.verify)
     app.command("apply")(apply_command.apply)

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from compress.channels.group import ChannelGroups
     from compress.network import Network
     from hwprofiles import HardwareProfile
+    from search.results import RunResult
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder: the --out of its search.")]
 
 
 def status(run: RunArgument) -> None:
-    """Show how far a run has come, and its front so far."""
+    """Show how far a run has come, its front so far, and how its search goes."""
     from rich.console import Console
 
     from search.errors import NoResultYetError
-    from search.report.table import front_table
     from search.results import read_result
 
     console = Console()
@@ -28,18 +30,60 @@ def status(run: RunArgument) -> None:
     except NoResultYetError as error:  # a run that has just begun is no mistake of whoever looks at it
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return
-    facts = result.facts
-    console.print(f"{facts.trials_finished} trials finished, {facts.trials_failed} failed", highlight=False)
-    console.print(front_table(result.points, facts, width=console.width))
+    console.print(result.facts.trials_text, highlight=False)
+    show_result(console, result)
 
 
-def report(run: RunArgument) -> None:
-    """Write a run's tables, plot and page again, from what its folder holds."""
-    from search.results import write_report
+def show_result(console: "Console", result: "RunResult") -> None:
+    """Show the front of a run, and how its search went."""
+    from search.report.account_words import account_lines
+    from search.report.table import front_table
+    from search.results import read_account
 
-    result = write_report(run)
+    console.print(front_table(result.points, result.facts, width=console.width))
+    for line in account_lines(read_account(result.folder), result.facts):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="A run's folder; several to see their fronts on one another."),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page of several runs; needed with more than one.")
+    ] = None,
+) -> None:
+    """Write a run's tables, plot and page again, from what its folder holds, and say how its search went.
+
+    With several runs of one network on several devices: one page with their fronts on one another.
+
+    For example:
+
+        paretune report results/demo
+
+        paretune report results/desk results/board --out both.html
+    """
+    from rich.console import Console
+
+    from search.cli.inputs import require_folder
+    from search.report.account_words import account_lines
+    from search.results import read_account, write_overlay, write_report
+
+    require_folder(out, "--out")
+    if out is None and len(runs) > 1:
+        raise typer.BadParameter(f"--out says where the page of {len(runs)} runs goes, such as --out both.html")
+    if out is not None:
+        write_overlay(runs, out)
+        typer.echo(out)
+        return
+    result = write_report(runs[0])
     for path in (result.page_path, result.figure_path):
         typer.echo(path)
+    console = Console()
+    for line in account_lines(read_account(result.folder), result.facts):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _said_of_channels(network: "Network", groups: "ChannelGroups") -> Iterator[str]:

@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.endswith("heavy: []\n")
 
 
-@pytest.mark.parametrize("command", ["search", "status", "report", "layers", "select", "profile"])
+@pytest.mark.parametrize("command", ["search", "status", "report", "layers", "select", "dashboard", "profile"])
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert run_app([command, "--help"]) == 0
     assert "Usage: paretune" in capsys.readouterr().out
@@ -72,8 +72,34 @@ def test_status_and_report_read_a_finished_run(call: Call, run_copy: Path, finis
         (run_copy / name).unlink()
     written = call("report", run_copy)
     assert (written.returncode, written.stderr) == (0, "")
-    assert written.stdout.split() == [str(run_copy / "pareto.html"), str(run_copy / "pareto.png")]
+    assert written.stdout.splitlines()[:2] == [str(run_copy / "pareto.html"), str(run_copy / "pareto.png")]
     assert (run_copy / "pareto.csv").read_bytes() == before
+
+
+def test_runs_are_laid_on_one_another(capsys: pytest.CaptureFixture[str], run_copy: Path, finished: RunResult) -> None:
+    out = run_copy.parent / "both.html"
+    assert run_app(["report", str(run_copy), str(finished.folder), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert "2 runs on one another" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["RUN", "RUN"], "--out says where the page of 2 runs goes"),
+        (["RUN", "RUN", "--out", "nowhere/both.html"], "there is no folder 'nowhere'"),
+        (["RUN", "missing", "--out", "both.html"], "no run in 'missing'"),
+        (["RUN"] * 7 + ["--out", "both.html"], "at most 6 runs can be told apart in one plot, got 7"),
+    ],
+)
+def test_reports_that_cannot_be_written_exit_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, finished: RunResult,
+    arguments: list[str], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    folder = str(finished.folder)
+    assert run_app(["report", *(folder if word == "RUN" else word for word in arguments)]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_status_of_a_run_that_has_just_begun_says_so(
