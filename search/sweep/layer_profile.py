@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from compress.errors import CompressionError
 from compress.network import Network
 from compress.stitch import Compressor
 from latency import MeasurementError, Target
@@ -31,7 +32,7 @@ _TIMED_S = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Profile:
+class Profiled:
     """One policy's rows, and its time over FP32's."""
 
     params: Params
@@ -53,6 +54,8 @@ def profile_layers(
 ) -> tuple[TimedPolicy, ...]:
     """Profile policies one after the other in the target's one worker, as long as there is time.
 
+    A policy whose candidate cannot be built or profiled is left out, and the reason is said.
+
     Args:
         target: Opened already.
         compressor: Builds the candidates.
@@ -65,19 +68,25 @@ def profile_layers(
         clock: Monotonic seconds.
 
     Raises:
-        MeasurementError: The engine has no profile, or refuses a candidate.
+        MeasurementError: The engine has no profile, or refuses FP32.
         TargetError: The target went away.
     """
     started_s, network = clock(), compressor.network
     with stages.stage("latency overhead"):
         target.load(network.onnx_bytes, feeds, slot=_FP32)
     wanted = tuple(policies)
-    taken: list[_Profile] = []
-    for params in wanted:
+    taken: list[Profiled] = []
+    for done, params in enumerate(wanted, start=1):
         if clock() - started_s >= limit_s:
             break
-        taken.append(_profile(target, compressor, feeds, space, params, stages))
-        listener(Progress(stage="layer times", done=len(taken), total=len(wanted)))
+        note = ""
+        try:
+            taken.append(_profile(target, compressor, feeds, space, params, stages))
+        except (CompressionError, MeasurementError) as error:
+            if not taken:  # FP32 itself
+                raise
+            note = f"layers are not timed under one of {len(wanted)} policies: {error}"
+        listener(Progress(stage="layer times", done=done, total=len(wanted), note=note))
     return shares_of(taken, network)
 
 
@@ -88,7 +97,7 @@ def _profile(
     space: SearchSpace,
     params: Params,
     stages: StageClock,
-) -> _Profile:
+) -> Profiled:
     with stages.stage("building"):
         candidate = compressor.build(space.policy(params))
     with stages.stage("latency overhead"):
@@ -98,10 +107,10 @@ def _profile(
         timed = {"warm_up_s": _WARM_UP_S, "budget_s": _TIMED_S}
         ratio = 1.0 if is_fp32 else target.ratio(_FP32, slot=_CANDIDATE, **timed)
         rows = target.layers(_REPEATS, slot=_CANDIDATE)
-    return _Profile(params=params, rows=named_rows(compressor.network, rows), ratio=ratio)
+    return Profiled(params=params, rows=named_rows(compressor.network, rows), ratio=ratio)
 
 
-def shares_of(profiles: Iterable[_Profile], network: Network) -> tuple[TimedPolicy, ...]:
+def shares_of(profiles: Iterable[Profiled], network: Network) -> tuple[TimedPolicy, ...]:
     """Each layer's time over FP32's whole time."""
     taken = [profile for profile in profiles if profile.rows]
     between = [row.median_ms / max(row.calls, 1.0) for profile in taken for row in profile.rows if not row.layers]
