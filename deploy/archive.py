@@ -63,13 +63,13 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _unpack(members: tarfile.TarFile, folder: Path) -> None:
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int] | None = None
     top = ""
     for member in members:
         if not member.isreg():
             raise DamagedBundleError(f"the archive holds {member.name!r}, which is no plain file; it is no bundle")
         first, _, inner = member.name.partition("/")
-        if not sizes:
+        if sizes is None:
             top, sizes = first, _sizes_of(members, member, inner, folder)
             continue
         if first != top or inner not in sizes:

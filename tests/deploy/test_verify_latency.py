@@ -1,0 +1,129 @@
+"""A claim of speed is broken only where the interval says so, read in the unit that means something there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.errors import RemeasuredOtherwiseError
+from deploy.manifest import Manifest, read_manifest
+from deploy.remeasure import Remeasured, level_of, require_as_confirmed
+from deploy.verdict import Check, Verdict, judge_at_most
+from deploy.verify_latency import judge_latency
+from hwprofiles import load_profile
+from latency import Measurement, ProcessSamples, Samples
+from latency.statistics import SpreadPrior
+
+THEN_MS = 2.0
+
+
+def samples(ms: float, seed: int) -> Samples:
+    drawn = tuple(np.random.default_rng(seed).normal(ms, 0.001 * ms, 40).tolist())
+    return Samples(wall_ms=drawn, cpu_ms=drawn, switches=(0,) * 40)
+
+
+def measurement(template: Measurement, candidate_ms: float, baseline_ms: float) -> Measurement:
+    processes = tuple(
+        ProcessSamples(candidate=samples(candidate_ms, seed), baseline=samples(baseline_ms, 50 + seed), rounds=10)
+        for seed in range(4)
+    )
+    return replace(
+        template, processes=processes, grade="clean", reason="", remedy="", clock="wall", spread_prior=SpreadPrior()
+    )
+
+
+@pytest.fixture
+def manifest(bundle: Path) -> Manifest:
+    found = read_manifest((bundle / "manifest.json").read_bytes())
+    assert isinstance(found, Manifest)
+    return found.model_copy(update={"latency": found.latency.model_copy(update={"fp32_ms": THEN_MS})})
+
+
+def judged(manifest: Manifest, measured: Remeasured, candidate_ms: float, baseline_ms: float, most_ms: float) -> Check:
+    taken = measurement(measured.passes[0], candidate_ms, baseline_ms)
+    promises = manifest.promises.model_copy(update={"max_latency_ms": most_ms, "min_speedup": None})
+    judgement = judge_latency(
+        manifest, promises, load_profile("local-cpu"), replace(measured, passes=(taken, taken)), 1.0
+    )
+    return judgement.checks[-1]
+
+
+def test_the_level_is_what_the_processes_tell(measured: Remeasured) -> None:
+    level = level_of(measurement(measured.passes[0], 1.0, THEN_MS))
+    assert level.ms_low < 1.0 < level.ms_high
+    assert level.ms_high / level.ms_low < 1.01
+    assert level_of(measurement(measured.passes[0], 1.0, THEN_MS), "baseline").ms == pytest.approx(THEN_MS, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("candidate_ms", "baseline_ms", "most_ms", "status"),
+    [
+        (1.0, 2.0, 1.1, "kept"),
+        (1.0, 2.0, 0.5, "broken"),
+        (1.0, 2.0, 0.9999, "undecided"),
+        (2.0, 4.0, 1.1, "undecided"),  # the machine is half as fast as it was
+        (2.0, 4.0, 0.9, "broken"),  # and it would have been too slow then, too
+        (0.5, 1.0, 1.1, "kept"),  # the machine is faster now
+        (2.0, 2.0, 1.1, "broken"),
+    ],
+)
+def test_on_the_promised_device_milliseconds_count(
+    manifest: Manifest, measured: Remeasured, candidate_ms: float, baseline_ms: float, most_ms: float, status: str
+) -> None:
+    assert judged(manifest, measured, candidate_ms, baseline_ms, most_ms).status == status
+
+
+def test_a_machine_that_is_slower_than_it_was_is_named_as_the_reason(manifest: Manifest, measured: Remeasured) -> None:
+    check = judged(manifest, measured, 2.0, 4.0, 1.1)
+    assert "FP32 itself takes 2.00 times what it took when this was promised (4 ms, then 2)" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("candidate_ms", "baseline_ms", "most_ms", "status"),
+    [(10.0, 20.0, 1.1, "kept"), (10.0, 20.0, 0.9, "broken"), (0.1, 0.1, 1.1, "broken")],
+)
+def test_elsewhere_the_share_of_fp32s_time_counts(
+    manifest: Manifest, measured: Remeasured, candidate_ms: float, baseline_ms: float, most_ms: float, status: str
+) -> None:
+    """1.1 ms where FP32 took 2 ms is a promise of 0.55."""
+    target = manifest.target.model_copy(update={"hardware_id": "elsewhere"})
+    there = manifest.model_copy(update={"target": target})
+    assert judged(there, measured, candidate_ms, baseline_ms, most_ms).status == status
+
+
+def test_another_runtime_is_said(manifest: Manifest, measured: Remeasured) -> None:
+    target = manifest.target.model_copy(update={"runtime": "onnxruntime 0.1"})
+    other = manifest.model_copy(update={"target": target})
+    found = judge_latency(other, other.promises, load_profile("local-cpu"), measured, 1.0)
+    assert found.checks[0].reason == "promised with onnxruntime 0.1"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "status"),
+    [(1.0, 2.0, 3.0, "kept"), (1.0, 3.5, 5.0, "undecided"), (3.1, 3.5, 4.0, "broken"), (3.0, 3.0, 3.0, "kept")],
+)
+def test_only_an_interval_beyond_the_promise_breaks_it(low: float, value: float, high: float, status: str) -> None:
+    assert judge_at_most(3.0, low, value, high)[0] == status
+
+
+def test_what_is_undecided_fails_where_strictness_is_asked() -> None:
+    check = Check(name="latency", status="undecided")
+    noted = Check(name="machine", status="noted")
+    loose = Verdict(bundle="b", name="n", checks=(check, noted), figures={})
+    assert loose.is_kept
+    assert replace(loose, strict=True).failed == (check,)
+
+
+@pytest.mark.parametrize(("candidate_ms", "agrees"), [(1.0, True), (1.05, True), (1.3, False), (0.7, False)])
+def test_measured_again_it_must_be_what_was_confirmed_and_not_faster_either(
+    measured: Remeasured, candidate_ms: float, agrees: bool
+) -> None:
+    taken = measurement(measured.passes[0], candidate_ms, 2.0)
+    if agrees:
+        require_as_confirmed(taken, (0.5, 0.47, 0.53), "#3")
+    else:
+        with pytest.raises(RemeasuredOtherwiseError, match=r"#3 takes .* now, the search confirmed 0.500 \[0.470, 0.5"):
+            require_as_confirmed(taken, (0.5, 0.47, 0.53), "#3")
