@@ -49,7 +49,7 @@ def compare_on_table(options: Namespace, folder: Path) -> dict[str, Figure]:
         y_label="hypervolume, share of the whole front's",
     )
     print(path)
-    figures = figures_of("table", runs, extra_trials=table.sweep_trials)
+    figures = figures_of("table", runs, extra_trials=table.head_start_trials)
     for name in (FRONTIER, *options.others):
         figures[f"table: {name}, share after {SHARE_AFTER}"] = Figure(
             value=statistics.median(after(curves[name], SHARE_AFTER) / whole for curves in runs),

@@ -1,18 +1,25 @@
 """Takes the figures of every policy of a small real network: `python -m benchmarks.tabulate --work DIR --table FILE`.
 
-Some twenty minutes of one core for the first pass over all policies, ten for each further one, which makes latencies more
-exact. It goes on where it was stopped; `benchmarks.sampler_efficiency` reads the table (benchmarks/tabulated/table.npz).
+Some twenty minutes of one core for the first pass over all policies, ten for each further one, which makes latencies
+more exact. It goes on where it was stopped, and several may work
+on one folder. `benchmarks.sampler_efficiency` reads benchmarks/tabulated/table.npz.
 """
 
 import argparse
+import os
 import random
+import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.subjects import Subject, prepare
 from benchmarks.tabulated import workload as tabulated_workload
 from benchmarks.tabulated.readings import Readings
+from benchmarks.tabulated.records import begin
 from benchmarks.tabulated.space import tabulated_space
+from benchmarks.tabulated.summary import make_table
 from benchmarks.tabulated.work_file import Entry, WorkFile
 from search.space import SearchSpace
 
@@ -20,27 +27,60 @@ _CHECKED = 50
 """One candidate of so many is asked whether it runs as its policy says."""
 
 _TOLD_S = 60.0
+_PARTS = 4
 
 
 def take_pass(number: int, subject: Subject, space: SearchSpace, readings: Readings, work: WorkFile) -> None:
-    """Take every policy that this pass has not taken yet, in an order of the pass's own."""
-    entries = list(work.entries())
-    scored = {entry.digest for entry in entries if entry.score is not None}
-    timed = {entry.digest for entry in entries if entry.taken_in == number and entry.timing is not None}
-    done = {entry.position for entry in entries if entry.taken_in == number}
-    order = list(range(space.size))
-    random.Random(number).shuffle(order)
-    waiting = [position for position in order if position not in done]
+    """Take every policy that this pass has not taken yet.
+
+    A quarter of the space after the other, in the order of the enumeration: the first quarter leaves the last knobs
+    alone, so that what is taken is soon whole for a smaller space. Within it each process has an order of its own.
+    """
+    chance = random.Random(os.getpid())
+    starts = range(0, space.size, -(-space.size // _PARTS))
+    parts = [range(start, min(start + starts.step, space.size)) for start in starts]
+    order = [position for part in parts for position in chance.sample(part, len(part))]
+    known = Known(number=number)
+    known.learn(work.entries())
     started_s = told_s = time.monotonic()
-    for count, position in enumerate(waiting, 1):
-        entry = take(position, number, subject, space, readings, scored, timed)
-        work.add(entry)
-        scored.add(entry.digest)
-        timed.add(entry.digest)
-        if time.monotonic() - told_s >= _TOLD_S or count == len(waiting):
+    began_with = len(known.taken)
+    for position in order:
+        known.learn(work.fresh())
+        if position in known.taken:
+            continue
+        work.add(take(position, number, subject, space, readings, known))
+        if time.monotonic() - told_s >= _TOLD_S:
             told_s = time.monotonic()
-            left_s = (told_s - started_s) / count * (len(waiting) - count)
-            print(f"pass {number}: {count} of {len(waiting)} policies, {left_s / 60:.0f} minutes left", flush=True)
+            left_s = (told_s - started_s) / (len(known.taken) - began_with + 1) * (space.size - len(known.taken))
+            done = f"pass {number}: {len(known.taken)} of {space.size} policies"
+            print(f"{done}, {left_s / 60:.0f} minutes left", flush=True)
+
+
+@dataclass(kw_only=True)
+class Known:
+    """What has been taken, by this process or another.
+
+    Attributes:
+        number: Of the pass.
+        taken: Positions that it has taken.
+        timed: Digests of the candidates that it has timed.
+        scored: Digests of the candidates that any pass has scored.
+    """
+
+    number: int
+    taken: set[int] = field(default_factory=set)
+    timed: set[str] = field(default_factory=set)
+    scored: set[str] = field(default_factory=set)
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        """Read what is new."""
+        for entry in entries:
+            if entry.score is not None:
+                self.scored.add(entry.digest)
+            if entry.taken_in == self.number:
+                self.taken.add(entry.position)
+                if entry.timing is not None:
+                    self.timed.add(entry.digest)
 
 
 def take(
@@ -49,22 +89,21 @@ def take(
     subject: Subject,
     space: SearchSpace,
     readings: Readings,
-    scored: set[str],
-    timed: set[str],
+    known: Known,
 ) -> Entry:
     """Build one policy's candidate and take what is not known of its bytes."""
     policy = space.policy(space.params(position))
     started_s = time.thread_time()
     candidate = subject.compressor.build(policy)
     build_cpu_s = time.thread_time() - started_s
-    if position % _CHECKED == 0 and candidate.digest not in scored:
+    if position % _CHECKED == 0 and candidate.digest not in known.scored:
         subject.check(candidate).require()
     return Entry(
         position=position,
         digest=candidate.digest,
         taken_in=number,
-        timing=None if candidate.digest in timed else readings.time(candidate),
-        score=None if number > 1 or candidate.digest in scored else readings.score(candidate),
+        timing=None if candidate.digest in known.timed else readings.time(candidate),
+        score=None if number > 1 or candidate.digest in known.scored else readings.score(candidate),
         build_cpu_s=build_cpu_s,
     )
 
@@ -89,9 +128,9 @@ def main() -> None:
     for number in arguments.passes:
         take_pass(number, subject, space, readings, work)
     if arguments.table is not None:
-        from benchmarks.tabulated.summary import make_table
-
-        make_table(subject, space, readings, work.entries()).write(arguments.table)
+        with tempfile.TemporaryDirectory(dir=arguments.work) as scratch:
+            begun = begin(subject, space, Path(scratch))
+        make_table(subject, space, readings, work.entries(), begun).write(arguments.table)
         print(arguments.table)
 
 

@@ -32,7 +32,7 @@ def ask_ms() -> list[float]:
         taken.append(1e3 * (time.perf_counter() - started_s))
         chain.space.suggest(trial)
         reading = chain.read(trial.params, rng)
-        trial.set_user_attr(OUTCOME, dict(reading.outcome))
+        trial.set_user_attr(OUTCOME, reading.outcome.to_attribute())
         study.tell(trial, reading.values)
     return taken
 
@@ -52,7 +52,7 @@ def finished(chain: SyntheticChain, params: Mapping[str, Choice], rng: np.random
     distributions: dict[str, BaseDistribution] = {
         knob.name: CategoricalDistribution(knob.choices) for knob in chain.space.knobs
     }
-    attributes: dict[str, Any] = {OUTCOME: dict(reading.outcome)}
+    attributes: dict[str, Any] = {OUTCOME: reading.outcome.to_attribute()}
     return optuna.trial.create_trial(
         params=dict(params), distributions=distributions, values=reading.values, user_attrs=attributes
     )

@@ -1,5 +1,6 @@
 """What a problem has to say, so that samplers can be compared on it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +9,10 @@ import numpy as np
 
 from search.pareto import Pair
 from search.space import Choice, SearchSpace
+from search.trials import Outcome
+
+_INTERVAL = 1.959964
+"""Half of a normal's 95% interval, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,17 +20,51 @@ class Reading:
     """One evaluation of a policy.
 
     Attributes:
-        outcome: What a search would keep of the trial, as its user attribute; with the noise of measuring.
+        outcome: What a search would keep of the trial, with the noise of measuring.
         exact: Cost ratio and metric without that noise.
     """
 
-    outcome: Mapping[str, Any]
+    outcome: Outcome
     exact: Pair
 
     @property
     def values(self) -> Pair:
         """What the study is told."""
-        return float(self.outcome["latency_ratio"]), float(self.outcome["metric"])
+        return self.outcome.values
+
+
+def outcome_of(
+    *, digest: str, ratio: float, ratio_error: float, divergence: float, metric: float, fp32_metric: float, samples: int
+) -> Outcome:
+    """What a search would keep of a trial that read these figures.
+
+    Args:
+        digest: Of the bytes.
+        ratio: Latency over FP32's, which counts as one millisecond.
+        ratio_error: Its standard error.
+        divergence: From FP32's outputs.
+        metric: Share of right answers.
+        fp32_metric: FP32's.
+        samples: Of how many answers.
+    """
+    drop = fp32_metric - metric
+    # Paired with FP32's answers: only those that flipped are luck.
+    drop_error = math.sqrt(max(abs(drop), 1.0 / samples) / samples)
+    return Outcome(
+        digest=digest,
+        latency_ms=ratio,
+        latency_ratio=ratio,
+        latency_ratio_low=ratio - _INTERVAL * ratio_error,
+        latency_ratio_high=ratio + _INTERVAL * ratio_error,
+        grade="clean",
+        grade_reason="",
+        divergence=divergence,
+        metric=metric,
+        metric_drop=drop,
+        metric_drop_low=drop - _INTERVAL * drop_error,
+        metric_drop_high=drop + _INTERVAL * drop_error,
+        model_bytes=0,
+    )
 
 
 class Problem(Protocol):

@@ -82,13 +82,13 @@ def search(problem: Problem, name: str, seed: int) -> Iterator[tuple[Pair, float
             return
         trial, policy = asked
         reading = problem.read(trial.params, rng)
-        digest = str(reading.outcome["digest"])
+        digest = reading.outcome.digest
         seen.add(policy, digest)
         if digest in known:  # other settings, the same bytes: a search finds out before it measures
             tell_duplicate(study, trial, digest)
             continue
         known.add(digest)
-        trial.set_user_attr(OUTCOME, dict(reading.outcome))
+        trial.set_user_attr(OUTCOME, reading.outcome.to_attribute())
         study.tell(trial, reading.values)
         yield reading.exact, ask_s
 

@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from benchmarks.samplers.problem import Reading
+from benchmarks.samplers.problem import Reading, outcome_of
 from compress.policy import FORMATS
 from search.effects import Effect, record_damage_effects
 from search.layer_graph import LayerGraph, record_layer_graph
@@ -22,6 +22,7 @@ from search.layer_table import TimedPolicy, record_layer_table
 from search.pareto import Pair
 from search.space import Choice, Knob, SearchSpace
 from search.space_record import adopt_space
+from search.trials import Outcome
 
 COST_NOISE = 0.01
 DIVERGENCE_NOISE = 0.1
@@ -120,23 +121,18 @@ class SyntheticChain:
         ]
 
 
-def _outcome(
-    x: NDArray[np.int64], cost: float, divergence: float, right: float, rng: np.random.Generator
-) -> dict[str, float | str]:
+def _outcome(x: NDArray[np.int64], cost: float, divergence: float, right: float, rng: np.random.Generator) -> Outcome:
     """What a trial would keep, with a measurement's noise."""
     cost *= float(np.exp(rng.normal(0.0, COST_NOISE)))
     divergence *= float(np.exp(rng.normal(0.0, DIVERGENCE_NOISE)))
     # Paired with FP32's answers: only those that flipped are luck.
     right -= float(rng.normal(0.0, np.sqrt(max(0.0, FP32_METRIC - right) / _SAMPLES)))
-    right = round(min(1.0, max(0.0, right)) * _SAMPLES) / _SAMPLES
-    margin = 1.959964 * COST_NOISE * cost
-    return {
-        "digest": x.astype(np.uint8).tobytes().hex(),
-        "latency_ms": cost,
-        "latency_ratio": cost,
-        "latency_ratio_low": cost - margin,
-        "latency_ratio_high": cost + margin,
-        "divergence": divergence,
-        "metric": right,
-        "metric_drop": FP32_METRIC - right,
-    }
+    return outcome_of(
+        digest=x.astype(np.uint8).tobytes().hex(),
+        ratio=cost,
+        ratio_error=COST_NOISE * cost,
+        divergence=divergence,
+        metric=round(min(1.0, max(0.0, right)) * _SAMPLES) / _SAMPLES,
+        fp32_metric=FP32_METRIC,
+        samples=_SAMPLES,
+    )

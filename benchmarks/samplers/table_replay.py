@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.samplers.problem import Reading
+from benchmarks.samplers.problem import Reading, outcome_of
 from benchmarks.tabulated.table import Table
 from search.effects import DAMAGE_EFFECTS
 from search.layer_table import LAYER_TABLE
 from search.pareto import Pair
 from search.space import Choice, SearchSpace
 
-_INTERVAL = 1.959964
 CHANCE = 0.1
 """Share of right answers of who guesses one of ten digits: where gain begins."""
 
@@ -45,14 +44,13 @@ class TableReplay:
         error = float(table.ratio_error[position])
         ratio, metric = table.pair(position)
         seen = max(ratio + error * float(rng.normal()), 0.1 * ratio)
-        outcome = {
-            "digest": f"row {table.same_as[position]}",
-            "latency_ms": seen,
-            "latency_ratio": seen,
-            "latency_ratio_low": seen - _INTERVAL * error,
-            "latency_ratio_high": seen + _INTERVAL * error,
-            "divergence": float(table.divergence[position]),
-            "metric": metric,
-            "metric_drop": table.fp32_metric - metric,
-        }
+        outcome = outcome_of(
+            digest=f"row {table.same_as[position]}",
+            ratio=seen,
+            ratio_error=error,
+            divergence=float(table.divergence[position]),
+            metric=metric,
+            fp32_metric=table.fp32_metric,
+            samples=int(table.facts["samples"]),
+        )
         return Reading(outcome=outcome, exact=(ratio, metric))

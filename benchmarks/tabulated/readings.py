@@ -21,16 +21,13 @@ from compress.stitch import Candidate
 from search.timed_input import timed_feeds
 from workloads import evaluate, session_predictor
 
-PREFIXES = (16, 32, 64, 128)
-"""Numbers of samples on which a sweep over single layers might look."""
-
 _TURN = 3
 """Inferences in a row of one session."""
 
-ROUNDS = 12
+ROUNDS = 8
 """Undisturbed rounds that a reading takes."""
 
-_MOST_ROUNDS = 120
+_MOST_ROUNDS = 48
 _UNDISTURBED = 1.04
 """Up to this much more than in the fastest twentieth of rounds may FP32 take in one where nobody was in the way."""
 
@@ -58,13 +55,11 @@ class Score:
     Attributes:
         metric: Mean score over the search's samples.
         divergence: From FP32's outputs, mean over the same.
-        prefix_divergences: The same over the first samples only, as many as `PREFIXES` says.
         cpu_s: Processor time that scoring took.
     """
 
     metric: float
     divergence: float
-    prefix_divergences: tuple[float, ...]
     cpu_s: float
 
 
@@ -95,7 +90,6 @@ class Readings:
         return Score(
             metric=found.value,
             divergence=float(found.divergence.mean()),
-            prefix_divergences=tuple(float(found.divergence[:count].mean()) for count in PREFIXES),
             cpu_s=time.thread_time() - started_s,
         )
 

@@ -8,16 +8,16 @@ from search.space import Choice, SearchSpace, build_space
 
 CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "bits/stem": ("fp32", "int8"),
-    "sparsity/stem": (0.0, 0.5, 0.75),
     "bits/blocks.0.conv1": ("fp32", "int8"),
-    "sparsity/blocks.0.conv1": (0.0, 0.75),
     "bits/blocks.0.conv2": ("fp32", "int8"),
     "bits/blocks.1.conv1": ("fp32", "int8"),
-    "sparsity/blocks.1.conv1": (0.0, 0.5, 0.875, 1.0),
     "bits/blocks.1.conv2": ("fp32", "int8"),
+    "bits/blocks.1.shortcut.0": ("fp32", "int8"),
+    "sparsity/stem": (0.0, 0.5, 0.75),
+    "sparsity/blocks.0.conv1": (0.0, 0.75),
+    "sparsity/blocks.1.conv1": (0.0, 0.5, 0.875, 1.0),
     "sparsity/blocks.1.conv2": (0.0, 0.875),
     "rank/blocks.1.conv2": (1.0, 0.1875),
-    "bits/blocks.1.shortcut.0": ("fp32", "int8"),
 }
 """Of the network's own knobs, those that are turned, and how far: 6,144 policies."""
 

@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 
 from benchmarks.subjects import Subject
-from benchmarks.tabulated.readings import PREFIXES, ROUNDS, Readings, Score
-from benchmarks.tabulated.table import TABLE, Table, study_of
+from benchmarks.tabulated.readings import ROUNDS, Readings, Score
+from benchmarks.tabulated.records import Begun
+from benchmarks.tabulated.table import Table
 from benchmarks.tabulated.work_file import Entry
 from hwprofiles import detect_machine
-from search.effects import Effect, Effects, record_damage_effects
-from search.layer_graph import record_layer_graph
-from search.layer_neighbours import find_layer_graph
-from search.space import Choice, SearchSpace
-from search.space_record import adopt_space
-
-SWEPT_SAMPLES = 64
-"""Samples on which the sweep over single choices looks."""
-
-# How far off a single choice's damage may be in the midst of other choices.
-_OFF, _LEAST = 0.3, 1e-6
+from search.space import SearchSpace
 
 _PRIOR_WEIGHT = 4
 """A few passes say little about one policy's own spread: what is typical of all counts as so many passes more."""
 
 
-def make_table(subject: Subject, space: SearchSpace, readings: Readings, entries: Iterable[Entry]) -> Table:
+def make_table(
+    subject: Subject, space: SearchSpace, readings: Readings, entries: Iterable[Entry], begun: Begun
+) -> Table:
     """The table of all that was taken.
+
+    Args:
+        subject: The network.
+        space: Its policies.
+        readings: Who took the figures.
+        entries: What was taken.
+        begun: What a search knows before its first trial.
 
     Raises:
         ValueError: A policy is missing.
@@ -59,13 +59,17 @@ def make_table(subject: Subject, space: SearchSpace, readings: Readings, entries
     order = [digests[position] for position in range(space.size)]
     found = {digest: summarize(ratios[digest], typical) for digest in first}
     return Table(
-        records=records_of(subject, space, swept(space, digests, scores)),
+        records=begun.records,
         ratio=np.array([found[digest][0] for digest in order], np.float32),
         ratio_error=np.array([found[digest][1] for digest in order], np.float32),
         metric=np.array([scores[digest].metric for digest in order], np.float32),
         divergence=np.array([scores[digest].divergence for digest in order], np.float32),
         same_as=np.array([first[digest] for digest in order], np.uint16),
-        facts=facts_of(subject, readings, ratios, scores, build_cpu_s, undisturbed, typical),
+        facts={
+            **facts_of(subject, readings, ratios, scores, build_cpu_s, undisturbed, typical),
+            "head_start_s": begun.head_start_s,
+            "trial_s": begun.trial_s,
+        },
     )
 
 
@@ -91,35 +95,6 @@ def summarize(ratios: Sequence[float], typical: float) -> tuple[float, float]:
     squares = sum((each / ratio - 1) ** 2 for each in ratios)
     variance = (_PRIOR_WEIGHT * typical**2 + squares) / (_PRIOR_WEIGHT + own)
     return ratio, ratio * math.sqrt(variance / len(ratios))
-
-
-def records_of(subject: Subject, space: SearchSpace, effects: Effects) -> dict[str, Any]:
-    """What a search records in its study before its first trial."""
-    study = study_of({})
-    adopt_space(study, space, TABLE)
-    graph = find_layer_graph(
-        subject.network,
-        subject.compressor.groups.values(),
-        channel_multiple=subject.compressor.channel_multiple,
-    )
-    record_layer_graph(study, graph)
-    record_damage_effects(study, effects)
-    return study.user_attrs
-
-
-def swept(
-    space: SearchSpace, digests: Mapping[int, str], scores: Mapping[str, Score]
-) -> dict[tuple[str, Choice], Effect]:
-    """What a sweep over single choices finds."""
-    at = PREFIXES.index(SWEPT_SAMPLES)
-    effects: dict[tuple[str, Choice], Effect] = {}
-    step = 1
-    for knob in space.knobs:
-        for count, choice in enumerate(knob.choices[1:], 1):
-            found = scores[digests[count * step]].prefix_divergences[at]
-            effects[knob.name, choice] = Effect(mean=found, deviation=_OFF * found + _LEAST)
-        step *= len(knob.choices)
-    return effects
 
 
 def facts_of(
@@ -149,7 +124,6 @@ def facts_of(
         "readings": sum(map(len, ratios.values())),
         "spread_of_a_reading": typical,
         "undisturbed_readings": sum(count >= ROUNDS for count in undisturbed),
-        "swept_samples": SWEPT_SAMPLES,
         "median_build_cpu_s": statistics.median(build_cpu_s),
         "median_score_cpu_s": statistics.median(score.cpu_s for score in scores.values()),
     }

@@ -77,10 +77,9 @@ class Table:
         return float(self.ratio[position]), float(self.metric[position])
 
     @property
-    def sweep_trials(self) -> float:
-        """What the sweep over single choices cost, in trials of the same search; 0 where that was not measured."""
-        cost = self.facts.get("cost")
-        return float(cost["sweep_s"] / cost["trial_s"]) if cost else 0.0
+    def head_start_trials(self) -> float:
+        """What was found out before the first trial, in trials of the same search on the same machine."""
+        return float(self.facts["head_start_s"] / self.facts["trial_s"])
 
     @cached_property
     def front(self) -> list[int]:

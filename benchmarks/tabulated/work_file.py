@@ -31,7 +31,7 @@ class Entry:
 
 
 class WorkFile:
-    """The entries of one table.
+    """The entries of one table; several processes may write it at once.
 
     Args:
         path: The file; made with the first entry.
@@ -39,6 +39,7 @@ class WorkFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read_to = 0
 
     def add(self, entry: Entry) -> None:
         """Keep `entry`."""
@@ -52,15 +53,27 @@ class WorkFile:
 
     def entries(self) -> Iterator[Entry]:
         """All that were kept, oldest first; a line that a stop cut off is none."""
+        self._read_to = 0
+        return self.fresh()
+
+    def fresh(self) -> Iterator[Entry]:
+        """Those that were kept since it was read last, by whatever process."""
         if not self._path.is_file():
             return
-        for line in self._path.read_text().splitlines():
+        with self._path.open("rb") as file:
+            file.seek(self._read_to)
+            lines = file.readlines()
+        for line in lines:
+            if not line.endswith(b"\n"):  # somebody is writing it
+                return
+            self._read_to += len(line)
             try:
                 fields = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            score = fields.pop("score")
-            if score is not None:
-                score = Score(**{**score, "prefix_divergences": tuple(score["prefix_divergences"])})
-            timing = fields.pop("timing")
-            yield Entry(score=score, timing=None if timing is None else Timing(**timing), **fields)
+            score, timing = fields.pop("score"), fields.pop("timing")
+            yield Entry(
+                score=None if score is None else Score(**score),
+                timing=None if timing is None else Timing(**timing),
+                **fields,
+            )
