@@ -2,6 +2,7 @@
 
 import sys
 
+import deploy.remeasure
 import latency.grading
 import search.evaluate
 from latency import Effort
@@ -11,7 +12,7 @@ QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_passes=1, ma
 
 def shorten() -> None:
     """Take few samples and believe them: a busy machine must not decide a test."""
-    search.evaluate.SEARCH = search.evaluate.RETRY = search.evaluate.CONFIRM = QUICK
+    search.evaluate.SEARCH = search.evaluate.RETRY = search.evaluate.CONFIRM = deploy.remeasure.EFFORT = QUICK
     latency.grading._WIDEST = 10.0
 
 
