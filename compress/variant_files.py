@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import tempfile
@@ -18,10 +19,12 @@ Key = tuple[str | int | float | None, ...] | str
 Arrays = tuple[NDArray[Any], ...]
 
 # Raise it whenever the same key may mean other arrays than before, or the files look different.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DEFAULT_DISK_LIMIT_BYTES = 4 * 2**30
 
-_HEADER = "header"
+# All arrays of an entry lie in one member of the archive, one behind the other: a member each takes longer to open and
+# to check than to read.
+_HEADER, _DATA = "header", "data"
 _PARTIAL_SUFFIX = ".partial"
 _OURS = re.compile(r"[0-9a-f]{64}\.npz|\.[0-9a-f]{64}\.npz\..*\.partial")
 # Listing a folder of thousands takes longer than writing a file. Of the room that was there when it was last listed, a
@@ -68,10 +71,10 @@ class VariantFiles:
         path = self._path(key)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                stored_key, count = json.loads(archive[_HEADER].item())
+                stored_key, kinds = json.loads(archive[_HEADER].item())
                 if stored_key != key:
                     return None
-                arrays = tuple(archive[str(index)] for index in range(count))
+                arrays = _unpacked(archive[_DATA], kinds)
         except FileNotFoundError:
             return None
         except Exception as error:  # a damaged archive makes its parsers raise anything, tokenize.TokenError included
@@ -88,7 +91,7 @@ class VariantFiles:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._free_bytes -= self._write(self._path(key), json.dumps([key, len(arrays)]), arrays)
+            self._free_bytes -= self._write(self._path(key), json.dumps([key, _kinds(arrays)]), arrays)
             if self._free_bytes < 0.0:
                 self._free_bytes = _SHARE_BETWEEN_LOOKS * self._evict()
         except OSError as error:
@@ -104,11 +107,11 @@ class VariantFiles:
 
     def _write(self, path: Path, header: str, arrays: Arrays) -> int:
         """Write a file, and say how many bytes it has."""
-        named = {str(index): array for index, array in enumerate(arrays)}
+        data = np.frombuffer(b"".join(array.tobytes() for array in arrays), np.uint8)
         descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.", suffix=_PARTIAL_SUFFIX)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, allow_pickle=False, **{_HEADER: np.array(header)}, **named)
+                np.savez(file, allow_pickle=False, **{_HEADER: np.array(header.encode()), _DATA: data})
                 size = file.tell()
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
@@ -148,3 +151,25 @@ class VariantFiles:
                 if entry.name.endswith(suffix) and _OURS.fullmatch(entry.name):
                     with contextlib.suppress(FileNotFoundError):
                         yield Path(entry.path), entry.stat()
+
+
+def _kinds(arrays: Arrays) -> list[tuple[str, tuple[int, ...]]]:
+    """Type and shape of each."""
+    return [(array.dtype.str, array.shape) for array in arrays]
+
+
+def _unpacked(data: NDArray[np.uint8], kinds: list[tuple[str, list[int]]]) -> Arrays:
+    """The arrays of those types and shapes that lie in `data` one behind the other.
+
+    Raises:
+        ValueError: It has another length than they need.
+    """
+    arrays, start = [], 0
+    for name, shape in kinds:
+        dtype = np.dtype(name)
+        stop = start + dtype.itemsize * math.prod(shape)
+        arrays.append(data[start:stop].view(dtype).reshape(shape))
+        start = stop
+    if start != len(data):
+        raise ValueError(f"{start} bytes were announced, got {len(data)}")
+    return tuple(arrays)

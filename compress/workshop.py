@@ -1,5 +1,6 @@
 """The finished weights of each layer under each choice: made once, kept in the variant store, stitched ever after."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -158,7 +159,11 @@ class Workshop:
         rounded: tuple[RoundedLayer, ...] = ()
         bias = pair.second.bias
         if grid is not None or plan.mask is not None:
-            first = self._elimination(plan, state) if decomposition == "channel" else prepare(pair.first_spread)
+            if decomposition == "channel":
+                first = self._elimination(plan, state)
+            else:  # the vertical filters of every rank, and of every choice of outputs, read the same columns
+                columns = ("columns", plan.layer.name, _named(plan.read))
+                first = self._kept_elimination(columns, lambda: prepare(pair.first_spread))
             second = elimination_of(pair.second)
             if plan.mask is not None:
                 pair = masked_pair(pair, first, second, pattern=plan.mask, ratio=plan.mask_ratio)
@@ -222,13 +227,17 @@ class Workshop:
         # The inputs of a grouped convolution go with its outputs.
         written = _named(plan.written) if state.layer.groups != plan.layer.groups else ""
 
+        key = ("elimination", plan.layer.name, _named(plan.read), written)
+        return self._kept_elimination(key, lambda: elimination_of(state))
+
+    def _kept_elimination(self, key: Key, find: Callable[[], Elimination]) -> Elimination:
+        """What `find` finds, kept for the next who asks."""
+
         def make() -> tuple[NDArray[Any], ...]:
-            found = elimination_of(state)
+            found = find()
             return found.order, found.coupling, found.cost, found.power, np.array(found.damping)
 
-        order, coupling, cost, power, damping = self._steps.get(
-            ("elimination", plan.layer.name, _named(plan.read), written), make
-        )
+        order, coupling, cost, power, damping = self._steps.get(key, make)
         return Elimination(order=order, coupling=coupling, cost=cost, power=power, damping=float(damping))
 
     def _rounded(self, key: Key, plan: LayerPlan, state: LayerState, grid: WeightGrid) -> RoundedLayer:

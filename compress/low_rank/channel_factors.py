@@ -73,8 +73,15 @@ def take_channels(state: LayerState, arrays: tuple[NDArray[np.float32], ...], ra
         second=second,
         first_axes=(True,) * max(0, len(layer.weight_shape) - 2),
         inner_range=(float((low / scale).min()), float((high / scale).max())),
-        error=max(0.0, 1.0 - float(held.sum())),
+        explained=float(held.sum()) * answers_by_channel(state),
     )
+
+
+def answers_by_channel(state: LayerState) -> float:
+    """The variance of the layer's answers, all channels together; without a place for a bias, with their means."""
+    assert state.responses is not None  # noqa: S101  # as above
+    spread = state.responses.second_moment if state.bias is None else state.responses.covariance
+    return float(np.trace(spread, dtype=np.float64))
 
 
 def _as_first(state: LayerState, rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,14 +24,14 @@ class FactorPair:
         inner_range: Lowest and highest value between them. Every inner channel is scaled to a largest magnitude of 1,
             so that one scale fits all (cross-layer equalization, Nagel et al. 2019, arXiv:1906.04721, exact here
             because nothing nonlinear stands between).
-        error: E‖y − ŷ‖² over the variance of y.
+        explained: How much of the variance of the layer's answers the pair gives.
     """
 
     first: LayerState
     second: LayerState
     first_axes: tuple[bool, ...]
     inner_range: Range
-    error: float
+    explained: float
 
     @property
     def first_spread(self) -> NDArray[np.float32]:

@@ -8,22 +8,23 @@ ResNet-14 to a quarter of its break-even rank costs 1 point that way, and nearly
 the weights (Eckart & Young 1936).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.low_rank.channel_factors import decompose_channels, take_channels
+from compress.low_rank.channel_factors import answers_by_channel, decompose_channels, take_channels
 from compress.low_rank.factor_pair import FactorPair
-from compress.low_rank.spatial_factors import decompose_space, has_spatial_factors, take_space
+from compress.low_rank.spatial_factors import answers_in_space, decompose_space, has_spatial_factors, take_space
 from compress.ranks import Decomposition, rank_of
 from compress.weights.layer_state import LayerState
 
 Arrays = tuple[NDArray[np.float32], ...]
 
 _COMPARED_AT = 0.5
+_SMALLEST = 1e-12
 
 
 class _Decompose(Protocol):
@@ -36,15 +37,19 @@ class _Take(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Method:
-    """A decomposition: arrays that serve all ranks, and the factors of one rank taken from them."""
+    """A decomposition: arrays that serve all ranks, the factors of one rank taken from them, and what there is to give.
+
+    The variance of the answers is asked for only where errors are compared: it costs as much as a rank's factors.
+    """
 
     decompose: _Decompose
     take: _Take
+    variance: Callable[[LayerState], float]
 
 
 _METHODS: Mapping[Decomposition, _Method] = {
-    "channel": _Method(decompose=decompose_channels, take=take_channels),
-    "spatial": _Method(decompose=decompose_space, take=take_space),
+    "channel": _Method(decompose=decompose_channels, take=take_channels, variance=answers_by_channel),
+    "spatial": _Method(decompose=decompose_space, take=take_space, variance=answers_in_space),
 }
 
 
@@ -63,6 +68,12 @@ def take_rank(state: LayerState, arrays: Arrays, decomposition: Decomposition, r
     return _METHODS[decomposition].take(state, arrays, rank)
 
 
+def lost_share(state: LayerState, pair: FactorPair, decomposition: Decomposition) -> float:
+    """E‖y − ŷ‖² over the variance of y, for the pair that `take_rank` gave."""
+    variance = _METHODS[decomposition].variance(state)
+    return max(0.0, 1.0 - pair.explained / max(variance, _SMALLEST))
+
+
 def better_decomposition(state: LayerState) -> Decomposition:
     """The decomposition that loses less of the layer's answers at half its break-even rank."""
     if not has_spatial_factors(state):
@@ -71,5 +82,6 @@ def better_decomposition(state: LayerState) -> Decomposition:
     for decomposition in _METHODS:
         rank = rank_of(state.layer, _COMPARED_AT, 1, decomposition)
         if rank is not None:
-            errors[decomposition] = take_rank(state, decompose(state, decomposition), decomposition, rank).error
+            pair = take_rank(state, decompose(state, decomposition), decomposition, rank)
+            errors[decomposition] = lost_share(state, pair, decomposition)
     return min(errors, key=lambda name: errors[name]) if errors else "channel"

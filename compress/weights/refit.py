@@ -6,6 +6,7 @@ means of the removed channels are kept exactly.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 # Ridge, as a share of the mean variance, towards the weights as they were: what the data leaves open stays.
 _DAMPING = 1e-3
@@ -30,10 +31,25 @@ def refit(rows: NDArray[np.float32], second: NDArray[np.float32], kept: NDArray[
     towards = whole[:, :, kept]
     among = moments[:, kept[:, None], kept[None, :]]
     damping = _DAMPING * np.maximum(np.trace(moments, axis1=1, axis2=2) / moments.shape[1], np.finfo(np.float32).tiny)
-    ridge = damping[:, None, None] * np.eye(len(kept))
     wanted = whole @ moments[:, :, kept] + damping[:, None, None] * towards
-    fitted: NDArray[np.float64] = np.linalg.solve(among + ridge, wanted.swapaxes(1, 2)).swapaxes(1, 2)
-    return fitted.astype(np.float32)
+    np.einsum("gkk->gk", among)[...] += damping[:, None]
+    fitted = [solve_symmetric(matrix, right.T).T for matrix, right in zip(among, wanted, strict=True)]
+    return np.stack(fitted).astype(np.float32)
+
+
+def solve_symmetric(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The solution of matrix · x = right, of shapes (K, K) and (K, R), for a symmetric matrix.
+
+    Moments with something on their diagonal have Cholesky factors, at half the price of others. Where roundoff in
+    single precision has made them indefinite, the general solution is taken.
+    """
+    try:
+        factor = cho_factor(matrix, lower=True, check_finite=False)
+    except LinAlgError:
+        general: NDArray[np.float64] = np.linalg.solve(matrix, right)
+        return general
+    found: NDArray[np.float64] = cho_solve(factor, right, check_finite=False)
+    return found
 
 
 def response_error(rows: NDArray[np.float32], other: NDArray[np.float32], second: NDArray[np.float32]) -> float:

@@ -24,28 +24,46 @@ _ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Grid:
-    """The points that the weights of some rows may take, arrays of shape (K, G, R)."""
+    """The points that the weights of some rows may take, arrays of shape (K, G, R).
 
-    scale: NDArray[np.float32]
-    zero_point: NDArray[np.float32]
+    Where all weights of a row share their scale, and 0 stands for 0, the row is measured in that scale: its points are
+    the integers, and both are None. It saves half of the work.
+    """
+
+    scale: NDArray[np.float32] | None
+    zero_point: NDArray[np.float32] | None
     lowest: np.float32
     highest: np.float32
     kept: NDArray[np.bool_] | None
 
-    def nearest(self, index: slice | int, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The integers, as floats, whose points are nearest to `values` of the inputs at `index`."""
-        integers = values / self.scale[index]
-        integers += self.zero_point[index]
-        np.rint(integers, out=integers)
-        np.minimum(integers, self.highest, out=integers)
-        np.maximum(integers, self.lowest, out=integers)
-        return integers if self.kept is None else np.where(self.kept[index], integers, self.zero_point[index])
+    def nearest(self, index: slice | int, values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write the integers, as floats, whose points are nearest to `values` of the inputs at `index`."""
+        if self.scale is None or self.zero_point is None:
+            np.rint(values, out=out)
+        else:
+            np.divide(values, self.scale[index], out=out)
+            out += self.zero_point[index]
+            np.rint(out, out=out)
+        np.minimum(out, self.highest, out=out)
+        np.maximum(out, self.lowest, out=out)
+        if self.kept is not None:
+            out[~self.kept[index]] = 0.0
+            if self.zero_point is not None:
+                out += np.where(self.kept[index], 0.0, self.zero_point[index])
 
-    def points(self, index: slice | int, integers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the integers stand for."""
+    def errors(
+        self,
+        index: slice | int,
+        targets: NDArray[np.float32],
+        integers: NDArray[np.float32],
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """How far `targets` lie from what the integers stand for."""
+        if self.scale is None or self.zero_point is None:
+            return np.subtract(targets, integers, out=out)
         points = integers - self.zero_point[index]
         points *= self.scale[index]
-        return points
+        return np.subtract(targets, points, out=out)
 
 
 def round_compensated(
@@ -81,19 +99,27 @@ def round_compensated(
     """
     dtype = _check(rows, elimination, scale, (lowest, highest), zero_point, kept)
     rounded: NDArray[np.signedinteger] = np.empty(rows.shape, dtype)
-    scales, zeros = np.broadcast_to(scale, rows.shape), np.broadcast_to(np.float32(zero_point), rows.shape)
+    in_scales = np.ndim(scale) == 3 and scale.shape[2] == 1 and not np.any(zero_point)
     for start in range(0, rows.shape[1], _ROWS):
         part = slice(start, start + _ROWS)
-        # An exact power of two takes out each row's magnitude: squares of errors then stay within float32.
-        unit = -np.frexp(scales[:, part].max(axis=2))[1]
+        marked = None if kept is None else elimination.arrange(np.broadcast_to(kept, rows.shape)[:, part])
+        steps = np.broadcast_to(scale, rows.shape)[:, part]
+        if in_scales:
+            with np.errstate(over="ignore", under="ignore"):
+                targets = np.ascontiguousarray(elimination.arrange((rows[:, part] / steps).astype(np.float32)))
+            unit_scale, zeros = None, None
+        else:
+            # An exact power of two takes out each row's magnitude: squares of errors then stay within float32.
+            unit = -np.frexp(steps.max(axis=2))[1]
+            targets, unit_scale = (_scaled(elimination.arrange(values), unit) for values in (rows[:, part], steps))
+            zeros = elimination.arrange(np.broadcast_to(np.float32(zero_point), rows.shape)[:, part])
         grid = _Grid(
-            scale=_scaled(elimination.arrange(scales[:, part]), unit),
-            zero_point=elimination.arrange(zeros[:, part]),
+            scale=unit_scale,
+            zero_point=zeros,
             lowest=np.float32(lowest),
             highest=np.float32(highest),
-            kept=None if kept is None else elimination.arrange(np.broadcast_to(kept, rows.shape)[:, part]),
+            kept=marked,
         )
-        targets = _scaled(elimination.arrange(rows[:, part]), unit)
         rounded[:, part] = elimination.restore(_round(targets, grid, elimination).astype(dtype))
     return rounded
 
@@ -126,8 +152,9 @@ def _round(targets: NDArray[np.float32], grid: _Grid, elimination: Elimination) 
     """The better of compensated and nearest rounding for each row, shape (K, G, R)."""
     # Where a weight is so far outside its grid that float32 ends, nearest rounding is as good as any.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        nearest = grid.nearest(slice(None), targets)
-        limit = elimination.objective(targets - grid.points(slice(None), nearest))
+        nearest = np.empty_like(targets)
+        grid.nearest(slice(None), targets, nearest)
+        limit = elimination.objective(grid.errors(slice(None), targets, nearest))
         compensated, objective = _compensate(targets, grid, elimination)
         return np.where(objective < limit, compensated, nearest)
 
@@ -145,8 +172,8 @@ def _compensate(
         for j in range(start, block.stop):
             aim = aims[j - start]
             aim += multiply(coupling[:, j : j + 1, start:j], errors[start:j])[0]
-            integers[j] = grid.nearest(j, aim)
-            np.subtract(targets[j], grid.points(j, integers[j]), out=errors[j])
+            grid.nearest(j, aim, integers[j])
+            grid.errors(j, targets[j], integers[j], errors[j])
         aims -= targets[block]
         aims += errors[block]
         objective += elimination.weigh(aims, errors[block], block)
