@@ -80,9 +80,9 @@ def search(
 
     from search.cli.durations import parse_duration_s, seconds_until
     from search.cli.inputs import parse_affinity, parse_count, read_target, read_workload
+    from search.cli.run_commands import show_result
     from search.cli.watch import Watch
     from search.job import run
-    from search.report.table import front_table
 
     if sampler not in SAMPLERS:
         raise typer.BadParameter(f"--sampler takes one of {', '.join(SAMPLERS)}, got {sampler!r}")
@@ -107,6 +107,6 @@ def search(
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )
-    console.print(front_table(result.points, result.facts, width=console.width))
+    show_result(console, result)
     for path in (result.page_path, result.figure_path):
         console.print(f"  {path}", soft_wrap=True, highlight=False)
