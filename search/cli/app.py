@@ -16,6 +16,7 @@ from search.cli import (
     search_command,
     select_command,
     verify_command,
+    worker_command,
 )
 
 HELP = """Hardware-aware search for model compression.
@@ -35,6 +36,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(_options)
     app.command("search")(search_command.search)
+    app.command("worker")(worker_command.worker)
     app.command("status")(run_commands.status)
     app.command("report")(run_commands.report)
     app.command("layers")(run_commands.layers)
