@@ -31,6 +31,7 @@ from search.timed_input import timed_feeds
 from search.trials import policies_by_digest
 from workloads import Workload, load
 
+_SHORTEST_PREFIX = 6
 _MOST_PASSES = 3
 _SAME = 1e-9
 
@@ -46,14 +47,15 @@ class _Network:
 def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
     """The confirmed point with the trial number or the beginning of the digest `wanted`.
 
-    A number names a trial; only what is no trial's number is read as the beginning of a digest.
+    A number names a trial; what is no trial's number is read as the beginning of a digest, if it is long enough that
+    nobody can have meant a trial.
 
     Raises:
         SearchError: There is none, several digests begin so, or it is not confirmed; the confirmed ones are named.
     """
     text = wanted.removeprefix("#")
     found = [point for point in points if text.isdecimal() and point.number == int(text)]
-    if not found and text:
+    if not found and len(text) >= _SHORTEST_PREFIX:
         found = [point for point in points if point.digest.startswith(text.lower())]
     confirmed = [point for point in points if point.confirmed]
     named = ", ".join(f"#{point.number} ({point.digest[:8]})" for point in confirmed)
