@@ -90,6 +90,7 @@ class Evaluator:
         target_batch_size: Samples per inference on the target: those that share the ranges of dynamic formats.
         judge_kernels: Whether the kernels of this host are those of the target (`has_same_kernels`).
         stages: Where the seconds are counted.
+        pace: What is known already of how long samples and measurements take.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Evaluator:
         target_batch_size: int,
         judge_kernels: bool = True,
         stages: StageClock,
+        pace: Pace | None = None,
     ) -> None:
         self._compressor = compressor
         self._validation = validation
@@ -110,7 +112,7 @@ class Evaluator:
         self._target_batch_size = target_batch_size
         self._judge_kernels = judge_kernels
         self._stages = stages
-        self._pace = Pace()
+        self._pace = Pace() if pace is None else pace
         self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
         self._checked_reference = fp32.run(None, dict(self._checked_feeds))
@@ -140,8 +142,8 @@ class Evaluator:
         """The figures of a candidate as the search sees them, or what of them it takes to know that they do not matter.
 
         The check comes first: what the runtime does not run as its policy says has no figures. Then whichever takes
-        less time of the next chunk of samples and the measurement of the cost; the cost, where without it nothing can
-        be known of the candidate's place. An unreliable cost ends it, since it will be tried again.
+        less time of the next chunk of samples and the measurement of the cost; the cost, once the samples say that it
+        is likely to decide. An unreliable cost ends it, since it will be tried again.
 
         Args:
             candidate: What to evaluate.

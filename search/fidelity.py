@@ -68,16 +68,17 @@ class Fidelity:
         """Begin a trial: what it is expected to cost is written into it."""
         trials = self.study.get_trials(deepcopy=False)
         self._read(trials)
-        low = None
+        predicted = low = None
         if len(self.rivals) >= _LEAST_POINTS:
             self.model.learn(self.study.study_name, trials)
             means, deviations = self.model.predict_cost([trial.params])
             prediction = Prediction(cost_ratio=float(means[0]), cost_deviation=float(deviations[0]))
             trial.set_user_attr(PREDICTED, prediction.to_attribute())
-            low = self.record.lowest(prediction)
+            predicted, low = prediction.cost_ratio, self.record.lowest(prediction)
         return Watch(
             rivals=self.rivals,
             samples=len(self.samples),
+            predicted=predicted,
             predicted_low=low,
             may_stop=self.stops and LABEL not in trial.user_attrs,
             is_audited=trial.number % _AUDITED_ONE_IN == 0,

@@ -7,6 +7,7 @@ often it is looked at, that the point scores better (`workloads.evidence`). What
 confirmation is there to judge it.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,29 +27,25 @@ class Watch:
     Attributes:
         rivals: What has finished.
         samples: How many there are to score a candidate on.
+        predicted: What it is expected to cost; None where nothing is known yet.
         predicted_low: The least that it is expected to cost; None where predictions cannot be trusted yet.
         may_stop: Whether it may be stopped. Lines that a search must beat (FP32, uniform policies) may not.
         is_audited: Whether its cost is measured even where a prediction would do: the record of predictions would lack
             the ones that were too high without that.
         error_rate: Of candidates stopped wrongly.
+        wants_cost: Whether a measurement of the cost is what is likely to stop it.
         scores: The candidate's, of the samples that were run.
     """
 
     rivals: Rivals
     samples: int
+    predicted: float | None = None
     predicted_low: float | None = None
     may_stop: bool = True
     is_audited: bool = False
     error_rate: float = ERROR_RATE
+    wants_cost: bool = False
     scores: Scores = field(default_factory=lambda: np.zeros(0))
-    _wants_cost: bool = False
-
-    @property
-    def wants_cost(self) -> bool:
-        """Whether the cost must be measured before anything can be concluded from further samples."""
-        if not self.may_stop or not len(self.rivals):
-            return False
-        return self._wants_cost or self.predicted_low is None or not self.rivals.opposition(self.predicted_low).rivals
 
     def verdict(self, scores: Scores, measured_low: float | None = None) -> str:
         """Why the candidate need not go on; empty while it must.
@@ -58,17 +55,22 @@ class Watch:
             measured_low: Lower end of its measured cost ratio's interval; None before it is measured.
         """
         self.scores = rounded(scores)
-        low = self.predicted_low if measured_low is None else measured_low
-        if not self.may_stop or low is None or not len(scores):
+        if not self.may_stop or not len(scores):
             return ""
+        if measured_low is not None:
+            return self._dominated(measured_low, f"{measured_low:.3f}")
+        if self.predicted_low is not None:
+            reason = self._dominated(self.predicted_low, f"{self.predicted_low:.3f}, as predicted")
+            if reason and not self.is_audited:
+                return reason
+        likely = math.inf if self.predicted is None else self.predicted
+        self.wants_cost = bool(self._dominated(likely, ""))
+        return ""
+
+    def _dominated(self, low: float, cost: str) -> str:
+        """By whom, if the candidate costs `low` at least."""
         opposition = self.rivals.opposition(low)
-        if not opposition.rivals:
-            return ""
-        reason = self._weigh(opposition, f"{low:.3f}, as predicted" if measured_low is None else f"{low:.3f}")
-        if reason and measured_low is None and self.is_audited:
-            self._wants_cost = True
-            return ""
-        return reason
+        return self._weigh(opposition, cost) if opposition.rivals else ""
 
     def _weigh(self, opposition: Opposition, cost: str) -> str:
         count = len(self.scores)

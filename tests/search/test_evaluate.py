@@ -18,6 +18,7 @@ from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from hwprofiles import HardwareProfile, Machine
 from search.evaluate import Evaluator, has_same_kernels, validate_fp32
+from search.pace import Pace
 from search.partial import PartialOutcome
 from search.rivals import Rival, Rivals
 from search.stages import StageClock
@@ -115,7 +116,9 @@ Build = Callable[..., tuple[Evaluator, Counted, Meter]]
 def make(compressor: Compressor) -> Build:
     """An evaluator whose candidates score as given, on a target where they cost as given."""
 
-    def build(score: float = 1.0, ratio: float = 0.5, grade: str = "clean", scope: str = "batch") -> Any:
+    def build(
+        score: float = 1.0, ratio: float = 0.5, grade: str = "clean", scope: str = "batch", pace: Pace | None = None
+    ) -> Any:
         x = np.random.default_rng(1).normal(size=(SAMPLES, 3, 8, 8)).astype(np.float32)
         counted = Counted(1.0)
         metric = Metric(name="counted", function=counted, scope=scope)  # type: ignore[arg-type]  # "batch" or "all"
@@ -125,7 +128,13 @@ def make(compressor: Compressor) -> Build:
         counted.score, counted.samples = score, 0
         meter = Meter(Measured(ratio, grade, "noise" if grade == "unreliable" else ""))
         evaluator = Evaluator(
-            compressor=compressor, validation=fp32, meter=meter, threads=1, target_batch_size=1, stages=stages
+            compressor=compressor,
+            validation=fp32,
+            meter=meter,
+            threads=1,
+            target_batch_size=1,
+            stages=stages,
+            pace=pace,
         )  # type: ignore[arg-type]  # a stand-in
         return evaluator, counted, meter
 
@@ -195,13 +204,33 @@ def test_fp32_and_uniform_policies_are_carried_out_however_bad_they_are(make: Bu
     assert (meter.calls, counted.samples) == (1, SAMPLES)
 
 
-def test_an_unreliable_cost_ends_a_try_before_its_samples_are_run(make: Build) -> None:
-    evaluator, counted, meter = make(grade="unreliable")
+def test_an_unreliable_cost_ends_a_try_and_decides_nothing(make: Build) -> None:
+    evaluator, counted, meter = make(score=0.0, grade="unreliable")
     found = evaluator.evaluate(evaluator.build(INT8), watch=watch())
     assert isinstance(found, PartialOutcome)
-    assert (found.grade, found.grade_reason, found.samples) == ("unreliable", "noise", 0)
-    assert (meter.calls, counted.samples) == (1, 0)
-    assert np.isnan(found.metric)
+    assert (found.grade, found.grade_reason, found.samples) == ("unreliable", "noise", 32)
+    assert (meter.calls, counted.samples) == (1, 32)
+
+
+@pytest.mark.parametrize(("measuring_s", "before"), [(31.0, 0), (33.0, 64), (37.0, SAMPLES)])
+def test_whichever_takes_less_time_comes_first(make: Build, measuring_s: float, before: int) -> None:
+    """Samples take a second each; the candidate is as good as any, so that nothing is saved, but the order shows."""
+    pace = Pace(clock=iter([0.0, measuring_s, 0.0, 1.0]).__next__)
+    with pace.measuring():
+        pass
+    with pace.validating(1):
+        pass
+    evaluator, counted, meter = make(pace=pace)
+    pace.clock = lambda: float(counted.samples)
+    seen: list[int] = []
+
+    def measure(*_: object, **__: object) -> Measured:
+        seen.append(counted.samples)
+        return meter.measured
+
+    meter.measure = measure  # type: ignore[method-assign]
+    evaluator.evaluate(evaluator.build(INT8), watch=watch())
+    assert seen == [before]
 
 
 def test_a_metric_of_all_outputs_saves_the_cost_alone(make: Build) -> None:

@@ -71,12 +71,22 @@ def test_a_prediction_serves_until_there_is_a_measurement(rivals: Rivals) -> Non
     assert watch.verdict(np.zeros(32), 0.09) == ""
 
 
-@pytest.mark.parametrize(("predicted_low", "wants"), [(None, True), (0.05, True), (0.35, False)])
-def test_the_cost_comes_first_where_samples_alone_can_say_nothing(
-    rivals: Rivals, predicted_low: float | None, wants: bool
+@pytest.mark.parametrize(
+    ("predicted", "predicted_low", "wants"),
+    [(None, None, True), (0.35, None, True), (0.35, 0.05, True), (0.09, 0.05, False)],
+)
+def test_the_cost_is_wanted_once_the_samples_say_that_it_will_decide(
+    rivals: Rivals, predicted: float | None, predicted_low: float | None, wants: bool
 ) -> None:
-    assert Watch(rivals=rivals, samples=SAMPLES, predicted_low=predicted_low).wants_cost is wants
-    assert not Watch(rivals=Rivals(), samples=SAMPLES, predicted_low=predicted_low).wants_cost
+    watch = Watch(rivals=rivals, samples=SAMPLES, predicted=predicted, predicted_low=predicted_low)
+    good, bad = answers(0.98, 1)[:32], answers(0.4, 2)[:64]
+    assert watch.verdict(good) == ""
+    assert not watch.wants_cost
+    assert watch.verdict(bad) == ""
+    assert watch.wants_cost is wants
+    alone = Watch(rivals=Rivals(), samples=SAMPLES)
+    assert alone.verdict(bad) == ""
+    assert not alone.wants_cost
 
 
 def test_an_audited_candidate_is_measured_before_it_is_stopped(rivals: Rivals) -> None:

@@ -34,6 +34,7 @@ class Observed:
         divergence: From FP32's outputs; NaN where it was not taken.
         metric: The user's; NaN where it was not taken.
         constraints: By name; up to 0 is allowed.
+        is_partial: Whether the trial was stopped: divergence and metric are of some of the samples.
     """
 
     choices: Choices
@@ -42,6 +43,7 @@ class Observed:
     divergence: float
     metric: float
     constraints: Mapping[str, float]
+    is_partial: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,6 +100,7 @@ class TrialReader:
             constraints=trial.constraints,
             divergence=min(figures["divergence"], _MOST_DIVERGENCE),
             metric=figures["metric"],
+            is_partial=trial.state.name == "PRUNED",
         )
 
 
