@@ -1,98 +1,13 @@
-"""The features of a model: one matrix that both writes a trial's row and turns weights into the solver's tables."""
+"""The features of a cost or of a damage of which no more is known than which knobs there are."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 
-from search.samplers.frontier.energy import Array, Choices, Energy, Layout
-from search.samplers.frontier.linear_model import Rows
-from search.samplers.frontier.priors import Belief, Priors, Reason, reduction
+from search.samplers.frontier.features import Design, Features
+from search.samplers.frontier.priors import Belief, Priors, reduction
 from search.samplers.frontier.variables import Edge, Variables
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Design:
-    """Features and what is believed of them; the first is the constant.
-
-    Attributes:
-        variables: The knobs and their edges.
-        layout: A table per knob, then one per edge.
-        terms: Shape (table entries, features): what each weight adds to each entry of the tables.
-        mean: Prior mean of each weight.
-        deviation: Its prior standard deviation.
-        is_own: Which weights are single layers' deviations from what is shared.
-        owner: The shared feature that they are in proportion to; the feature itself where there is none.
-        weight: How much of that is the layer's.
-        never_negative: The entries of the tables that nothing can lower below 0.
-    """
-
-    variables: Variables
-    layout: Layout
-    terms: Rows
-    mean: Array
-    deviation: Array
-    is_own: NDArray[np.bool_]
-    owner: Choices
-    weight: Array
-    never_negative: NDArray[np.bool_]
-
-    def rows(self, choices: Choices) -> Rows:
-        """The features of assignments, shape (assignments, features)."""
-        count = choices.shape[0]
-        chosen = self.layout.entries(choices)
-        pointers = np.arange(count + 1) * chosen.shape[1]
-        picked = sparse.csr_array((np.ones(chosen.size), chosen.ravel(), pointers), shape=(count, self.terms.shape[0]))
-        rows = picked @ self.terms
-        constant = sparse.csr_array((np.ones(count), np.zeros(count, np.int64), np.arange(count + 1)), rows.shape)
-        return sparse.csr_array(rows + constant)
-
-    def energy(self, weights: Array) -> Energy:
-        """The sum that these weights describe."""
-        table = self.terms @ weights
-        table[self.never_negative] = np.maximum(table[self.never_negative], 0.0)
-        return Energy(layout=self.layout, constant=float(weights[0]), table=table)
-
-
-@dataclass(kw_only=True)
-class _Builder:
-    """Collects features and their terms."""
-
-    rows: list[int]
-    columns: list[int]
-    factors: list[float]
-    means: list[float]
-    deviations: list[float]
-    is_own: list[bool]
-    owners: list[int]
-    weights: list[float]
-    shared: dict[Reason, int]
-
-    def add(
-        self, mean: float, deviation: float, *, own: bool = False, owner: int | None = None, weight: float = 1.0
-    ) -> int:
-        """A new feature."""
-        position = len(self.means)
-        self.is_own.append(own)
-        self.means.append(mean)
-        self.deviations.append(deviation)
-        self.owners.append(position if owner is None else owner)
-        self.weights.append(weight)
-        return position
-
-    def share(self, reason: Reason, belief: Belief) -> int:
-        """The shared feature of `reason`; new the first time."""
-        if reason not in self.shared:
-            self.shared[reason] = self.add(belief.mean, belief.deviation)
-        return self.shared[reason]
-
-    def term(self, entry: int, feature: int, factor: float) -> None:
-        """Let `feature` add to an entry of the tables."""
-        self.rows.append(entry)
-        self.columns.append(feature)
-        self.factors.append(factor)
+from search.samplers.frontier.work import build_work_design
 
 
 def build_design(variables: Variables, priors: Priors) -> Design:
@@ -102,41 +17,27 @@ def build_design(variables: Variables, priors: Priors) -> Design:
     the formats may differ, one for a difference; for formats of layers that are made smaller besides, one per format
     in proportion to what is gone; and above all of them those that layers share.
     """
-    made = _Builder(
-        rows=[], columns=[], factors=[], means=[], deviations=[], is_own=[], owners=[], weights=[], shared={}
-    )
+    if priors.kind == "cost" and variables.forms:
+        return build_work_design(variables, priors)
+    made, layout, sizes = Features(layout=variables.layout), variables.layout, variables.sizes
     made.add(*priors.constant)
-    knobs, sizes = len(variables.knobs), variables.sizes
-    layout = Layout(sizes=sizes, scopes=(*((at,) for at in range(knobs)), *map(tuple, variables.pairs.tolist())))
-    for at in range(knobs):
+    for at in range(len(variables.knobs)):
         _add_choices(made, variables, priors, at, layout.offsets[at])
     transitions = [edge for edge in variables.edges if edge.kind == "transition"]
     # A conversion takes time, it saves none.
     never_negative = np.full(layout.offsets[-1], priors.kind == "damage")
-    for position, edge in enumerate(variables.edges):
-        first, behind = layout.offsets[knobs + position : knobs + position + 2]
+    for position, edge in enumerate(variables.edges, start=len(variables.knobs)):
+        first, behind = layout.offsets[position : position + 2]
         if edge.kind == "joint":
             never_negative[first:behind] = False
             _add_joint(made, variables, priors, edge, first, int(sizes[edge.second]))
         elif priors.has_transitions:
             never_negative[first:behind] = True
             _add_transition(made, variables, priors, edge, first, int(sizes[edge.second]), len(transitions))
-    terms = sparse.csr_array((made.factors, (made.rows, made.columns)), shape=(layout.offsets[-1], len(made.means)))
-    owners = np.array(made.owners)
-    return Design(
-        variables=variables,
-        layout=layout,
-        terms=terms,
-        mean=np.array(made.means),
-        deviation=np.array(made.deviations),
-        is_own=np.array(made.is_own),
-        owner=owners,
-        weight=np.array(made.weights),
-        never_negative=never_negative,
-    )
+    return made.design(never_negative)
 
 
-def _add_choices(made: _Builder, variables: Variables, priors: Priors, at: int, first_entry: int) -> None:
+def _add_choices(made: Features, variables: Variables, priors: Priors, at: int, first_entry: int) -> None:
     knob, equal = variables.knobs[at], len(variables.knobs[at].layers) / variables.layer_count
     for position, choice in enumerate(knob.choices):
         if position == 0:
@@ -160,7 +61,7 @@ def _add_choices(made: _Builder, variables: Variables, priors: Priors, at: int, 
             made.term(entry, made.add(0.0, own, own=True), 1.0)
 
 
-def _add_joint(made: _Builder, variables: Variables, priors: Priors, edge: Edge, first_entry: int, width: int) -> None:
+def _add_joint(made: Features, variables: Variables, priors: Priors, edge: Edge, first_entry: int, width: int) -> None:
     formats, smaller = variables.knobs[edge.first], variables.knobs[edge.second]
     for row, wanted in enumerate(formats.choices):
         if row == 0:
@@ -182,7 +83,7 @@ def _reductions(kind: str, choices: tuple[float | str, ...]) -> Iterator[tuple[i
 
 
 def _add_transition(
-    made: _Builder, variables: Variables, priors: Priors, edge: Edge, first_entry: int, width: int, count: int
+    made: Features, variables: Variables, priors: Priors, edge: Edge, first_entry: int, width: int, count: int
 ) -> None:
     formats = [variables.knobs[edge.first].choices, variables.knobs[edge.second].choices]
     own: int | None = None

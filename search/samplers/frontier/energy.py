@@ -1,8 +1,10 @@
 """Sums of tables over a few knobs each: what the solver minimizes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
@@ -37,7 +39,7 @@ class Layout:
     @cached_property
     def offsets(self) -> list[int]:
         """Where each table begins; where the last one ends comes last."""
-        return np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes)]).tolist()
+        return [0, *accumulate(math.prod(shape) for shape in self.shapes)]
 
     @cached_property
     def _padded(self) -> tuple[Choices, Choices]:

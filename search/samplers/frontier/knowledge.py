@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.layer_table import TimedPolicy
 from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.elimination import interplay, plan_elimination
 from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.known import observe_known
 from search.samplers.frontier.link import Link
 from search.samplers.frontier.neighbourhood import key
 from search.samplers.frontier.observations import Observed, TrialReader
@@ -45,14 +47,18 @@ class Knowledge:
         variables: The knobs of the study's space.
         cost: Prior of the cost ratio.
         damage: Prior of the divergence.
+        layer_table: What each layer takes under some policies.
     """
 
-    def __init__(self, variables: Variables, *, cost: Priors, damage: Priors) -> None:
+    def __init__(
+        self, variables: Variables, *, cost: Priors, damage: Priors, layer_table: Sequence[TimedPolicy] = ()
+    ) -> None:
         self.variables = variables
         self._reader = TrialReader(variables=variables)
-        self._cost = Regression(design=build_design(variables, cost), misfits=_COST_MISFITS)
+        design = build_design(variables, cost)
+        known = observe_known(variables, design, layer_table, cost.effects) if variables.forms else None
+        self._cost = Regression(design=design, misfits=_COST_MISFITS, known=known)
         self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
-        design = self._cost.design
         self._plan = plan_elimination(design.layout, interplay(design.energy(design.mean)))
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
@@ -118,6 +124,8 @@ class Knowledge:
             return
         self._divergences.append(observed.divergence)
         self._metrics.append(observed.metric)
+        if observed.is_partial:  # what it would have been on all samples, it is known not to be on the front
+            return
         if not math.isnan(observed.cost_ratio) and all(value <= 0 for value in observed.constraints.values()):
             points = [*self._front, (observed.cost_ratio, observed.metric)]
             self._front = [points[position] for position in front(points)]

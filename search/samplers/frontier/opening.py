@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from search.effects import NO_EFFECTS, Effects, recorded_damage_effects
 from search.errors import SearchError
 from search.layer_graph import recorded_layer_graph
+from search.layer_table import recorded_layer_table
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
@@ -39,4 +40,5 @@ def open_knowledge(
         lay_out(space, graph),
         cost=Priors(kind="cost", effects=cost_effects),
         damage=Priors(kind="damage", effects={**recorded_damage_effects(study), **damage_effects}),
+        layer_table=recorded_layer_table(study),
     )

@@ -72,6 +72,10 @@ class Priors:
         """The belief about formats that differ between neighbours, on all pairs of neighbours together."""
         return ("transition", f"{one}→{other}"), Belief(mean=0.2, deviation=0.3, spread=0.0, floor=1.0)
 
+    def speed(self, name: str) -> float:
+        """What a format's work is believed to cost, over FP32's."""
+        return 1.0 if name == "fp32" else _SPEED.get(name, 0.7)
+
     @property
     def constant(self) -> tuple[float, float]:
         """Mean and standard deviation where nothing is done.

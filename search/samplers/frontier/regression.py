@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 
-from search.samplers.frontier.design import Design
 from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.features import Design
 from search.samplers.frontier.linear_model import LinearModel, Observations, log_evidence
 
 # A fit takes the cube of the number of features, an update their square: fit anew for every so many observations more.
@@ -39,11 +39,13 @@ class Regression:
     Attributes:
         design: Features and prior.
         misfits: Candidates for that share.
-        count: Observations so far.
+        known: What was observed of parts of the sum before any trial; its variances are believed as they are.
+        count: Observations of trials so far.
     """
 
     design: Design
     misfits: tuple[float, ...]
+    known: Observations | None = None
     count: int = 0
     _choices: Choices = field(init=False)
     _values: Array = field(default_factory=lambda: np.zeros(64))
@@ -53,7 +55,7 @@ class Regression:
     _fit_at: int = 0
 
     def __post_init__(self) -> None:
-        self._choices = np.zeros((64, len(self.design.variables.knobs)), np.uint16)
+        self._choices = np.zeros((64, len(self.design.layout.sizes)), np.uint16)
 
     def add(self, choices: Choices, value: float, deviation: float) -> None:
         """Remember an observation.
@@ -93,8 +95,9 @@ class Regression:
 
     def _fit(self) -> LinearModel:
         design = self.design
+        known = () if self.known is None else (self.known,)
         if not self.count:
-            return LinearModel.fit(design.mean, design.deviation, ())
+            return LinearModel.fit(design.mean, design.deviation, known)
         model = self._model
         for _ in range(_ROUNDS if model is None else 1):
             values = self._values[: self.count]
@@ -103,7 +106,7 @@ class Regression:
             scale, self._misfit = self._choose(expected, deviation)
             deviation = np.where(design.is_own, scale * deviation, deviation)
             variances = self._variances(values, self._deviations[: self.count], expected, self._misfit)
-            model = LinearModel.fit(design.mean, deviation, self._blocks(variances))
+            model = LinearModel.fit(design.mean, deviation, chain(known, self._blocks(variances)))
         assert model is not None  # noqa: S101  # there is a round
         return model
 
@@ -134,17 +137,27 @@ class Regression:
             early = _EVIDENCE_FROM // 6
             some = np.concatenate([some[:early], some[early - _EVIDENCE_FROM :]])
         rows = self.design.rows(self._choices[some].astype(np.int64))
+        mean, noise_of_known = self.design.mean, np.zeros(0)
+        residuals = self._values[some] - rows @ mean
         written = rows.toarray() * deviation
+        if self.known is not None:
+            written = np.concatenate([self.known.rows.toarray() * deviation, written])
+            residuals = np.concatenate([self.known.values - self.known.rows @ mean, residuals])
+            noise_of_known = self.known.variances
         own = self.design.is_own
         of_shared = written[:, ~own] @ written[:, ~own].T
         of_own = written[:, own] @ written[:, own].T
-        residuals = self._values[some] - rows @ self.design.mean
 
         def score(option: tuple[float, float]) -> float:
             scale, misfit = option
             noise = self._variances(self._values[some], self._deviations[some], expected[some], misfit)
             # A scale is not believed at once: one observation would make of it what it likes.
-            return log_evidence(of_shared + scale**2 * of_own + np.diag(noise), residuals) - 2.0 * math.log(scale) ** 2
+            return (
+                log_evidence(
+                    of_shared + scale**2 * of_own + np.diag(np.concatenate([noise_of_known, noise])), residuals
+                )
+                - 2.0 * math.log(scale) ** 2
+            )
 
         return max(product(_SCALES, self.misfits), key=score)
 

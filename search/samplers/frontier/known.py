@@ -1,0 +1,62 @@
+"""What is known of a cost before any trial, as observations of parts of it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import sparse
+
+from search.effects import Effects
+from search.layer_table import TimedPolicy
+from search.samplers.frontier.features import Design
+from search.samplers.frontier.linear_model import Observations, Rows
+from search.samplers.frontier.variables import Variables
+
+# A runtime's profile of one layer against that layer's part in a latency: the share of it, and of the whole network.
+_PROFILE_SHARE, _PROFILE_FLOOR = 0.12, 0.002
+
+_Known = tuple[Rows, float, float]
+
+
+def observe_known(
+    variables: Variables, design: Design, table: Sequence[TimedPolicy], effects: Effects
+) -> Observations | None:
+    """Layers' times and single choices' effects as observations; None where there are none.
+
+    Args:
+        variables: With layers of known sizes.
+        design: Of the cost, from `build_work_design`.
+        table: Each layer's time under some policies; what is no policy of this space is skipped.
+        effects: What single choices add to the cost ratio.
+    """
+    found = [*_of_layers(variables, design, table), *_of_effects(variables, design, effects)]
+    if not found:
+        return None
+    rows, values, deviations = zip(*found, strict=True)
+    return Observations(
+        rows=sparse.csr_array(sparse.vstack(rows)), values=np.array(values), variances=np.square(np.array(deviations))
+    )
+
+
+def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
+    first = len(variables.knobs) + len(variables.edges)
+    place = {name: position for position, name in enumerate(variables.forms, start=first)}
+    for timed in table:
+        choices = variables.encode(dict(timed.params))
+        if choices is None:
+            continue
+        for layer, share in timed.shares.items():
+            if layer in place:
+                row = design.part(place[layer], choices[None])
+                yield row, share, float(np.hypot(_PROFILE_SHARE * share, _PROFILE_FLOOR))
+
+
+def _of_effects(variables: Variables, design: Design, effects: Effects) -> Iterator[_Known]:
+    nothing = np.zeros((1, len(variables.knobs)), np.int64)
+    untouched = design.rows(nothing)
+    for at, knob in enumerate(variables.knobs):
+        for position, choice in enumerate(knob.choices):
+            effect = effects.get((knob.name, choice))
+            if effect is not None:
+                changed = nothing.copy()
+                changed[0, at] = position
+                yield sparse.csr_array(design.rows(changed) - untouched), effect.mean, effect.deviation
