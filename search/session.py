@@ -176,7 +176,7 @@ def _keeping(listener: Listener, timings: Timings, address: StudyAddress) -> Lis
     """Tell `listener`; keep the seconds now and then, and every finished trial at once."""
 
     def listen(step: Progress) -> None:
-        timings.tick()
+        timings.tick(step.done if step.stage == "search" else 0)
         if step.stage == "search":
             flush_study(address.file)
         listener(step)

@@ -38,6 +38,34 @@ def test_they_are_written_now_and_then_and_added_up_over_sessions(folder: RunFol
     assert read_seconds(folder) == {"scoring": 4.0, "other": 20.0}
 
 
+def test_what_trials_take_is_told_apart_from_what_comes_once(folder: RunFolder) -> None:
+    clock, stages = Clock(), StageClock()
+    timings = Timings(folder, stages, clock=clock)
+    stages.add("export", 30.0)
+    clock.now = 30.0
+    for finished in range(1, 31):
+        stages.add("scoring", 1.0)
+        clock.now += 1.5
+        timings.tick(finished)
+    stages.add("report", 7.0)
+    clock.now += 7.0
+    timings.tick()
+    timings.keep()
+    first, last = json.loads(folder.timings_path.read_text())["steady"]
+    assert (first["trials"], last["trials"]) == (20, 30)
+    took = {name: last["seconds"][name] - first["seconds"][name] for name in last["seconds"]}
+    assert took == {"export": 0.0, "scoring": 10.0, "other": 5.0}
+    assert read_seconds(folder)["report"] == 7.0
+
+
+def test_a_short_session_says_nothing_of_the_steady_state(folder: RunFolder) -> None:
+    timings = Timings(folder, StageClock(), clock=Clock())
+    for finished in (18, 19, 20):
+        timings.tick(finished)
+    timings.keep()
+    assert "steady" not in json.loads(folder.timings_path.read_text())
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
