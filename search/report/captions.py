@@ -11,10 +11,11 @@ from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.labels import Box, Canvas
 from search.report.notation import metric_text
-from search.report.selection import Selection, as_searched
+from search.report.selection import Selection, View, as_searched
 
 ToPixel = Callable[[float, float], tuple[float, float]]  # (gain, metric drop) to pixels, y upwards
 
+_LABELLED_FRONT = 14
 _MARKER_PX, _CAP_PX, _SEARCHED_PX, _LINE_PX = 9.0, 7.0, 4.0, 1.0
 
 
@@ -58,6 +59,13 @@ def captions_of(selection: Selection, facts: ReportFacts) -> list[Caption]:
             named.append(point)
     rest = [point for point in selection.front if not any(point is other for other in named)]
     return captions + [_caption(point, f"#{point.number}{_on_target(point)}", "front") for point in rest]
+
+
+def written(captions: list[Caption], view: View) -> list[Caption]:
+    """Keep the captions that the view holds; the numbers of a front that is crowded would cover the plot."""
+    held = [caption for caption in captions if view.holds(caption.gain, caption.drop)]
+    crowded = sum(not caption.essential for caption in held) > _LABELLED_FRONT
+    return [caption for caption in held if caption.essential] if crowded else held
 
 
 def canvas_of(selection: Selection, to_pixel: ToPixel, bounds: Box) -> Canvas:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import SearchError
@@ -51,11 +52,12 @@ def overlay_text(runs: Sequence[PageRun]) -> str:
             instructions.
     """
     require_comparable([run.facts for run in runs])
+    targets = ", ".join(dict.fromkeys(run.facts.target_name for run in runs))
+    runs = _told_apart(runs)
     selections = [select(run.points) for run in runs]
     pairs = [(selection, run.facts) for selection, run in zip(selections, runs, strict=True)]
     facts, words = runs[0].facts, words_of(runs[0].facts)
     workloads = dict.fromkeys(run.facts.workload_name for run in runs)
-    targets = ", ".join(dict.fromkeys(run.facts.target_name for run in runs))
     target_says = any(shows_target(*pair) for pair in pairs)
     return assemble(
         controls=budget_controls(pairs),
@@ -73,7 +75,8 @@ def overlay_text(runs: Sequence[PageRun]) -> str:
             part for selection, run in zip(selections, runs, strict=True) for part in _cards(selection, run)
         ),
         plot_title=f"{words.cost.capitalize()} against {safe(facts.metric_name)}",
-        plot_help="Up and to the left is better. Each run has a colour and a shape; its front alone is drawn.",
+        plot_help="Up and to the left is better. Each run has a colour and a shape: hollow for its FP32, full for its "
+        "front.",
         plot_label=safe(f"{words.cost_axis}, against {facts.metric_name}"),
         note="",
         front_name="The fronts",
@@ -108,6 +111,17 @@ def require_comparable(runs: Sequence[ReportFacts]) -> None:
         raise SearchError(
             f"the runs' FP32 metrics are of different scales for {metrics[0]!r}; give runs of one workload"
         )
+
+
+def _told_apart(runs: Sequence[PageRun]) -> list[PageRun]:
+    """The runs with names of their own: the target's, and of one target the folder's beside it."""
+    counts = Counter(run.facts.target_name for run in runs)
+    return [
+        replace(run, facts=replace(run.facts, target_name=f"{run.facts.target_name}, {run.folder.name}"))
+        if counts[run.facts.target_name] > 1
+        else run
+        for run in runs
+    ]
 
 
 def _cards(selection: Selection, run: PageRun) -> list[str]:

@@ -5,6 +5,7 @@ paretune.plot = (() => {
   const plot = document.getElementById("plot");
   // Roles that are drawn hollow, and whose colour they take.
   const hollow = { draft: "front", dominated: "dominated" };
+  const narrow = matchMedia("(max-width: 40rem)");
   const places = new Map(); // where points stand; what was confirmed comes last and wins
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
@@ -81,16 +82,18 @@ paretune.plot = (() => {
       ...base,
       paper_bgcolor: color("page"),
       plot_bgcolor: color("page"),
-      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
+      font: { family: getComputedStyle(document.body).fontFamily, size: narrow.matches ? 11 : 13, color: ink },
       hoverlabel: { ...base.hoverlabel, bgcolor: color("panel"), bordercolor: color("rule"), font: { color: ink } },
       xaxis: { ...base.xaxis, ...axis },
       yaxis: { ...base.yaxis, ...axis },
       shapes: base.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: color("quiet") } })),
-      annotations: base.annotations.map((note) => ({
+      // Captions were placed for a plot that is wide enough for them; the legend says what most of them say.
+      annotations: (narrow.matches ? [] : base.annotations).map((note) => ({
         ...note,
         font: { color: color(note.name), size: note.name === "front" ? 11 : 13 },
         arrowcolor: color(note.name),
       })),
+      ...(narrow.matches ? { margin: { l: 50, r: 8, t: 45, b: 50 }, legend: { ...base.legend, y: -0.32 } } : {}),
       uirevision: "kept", // what the reader zoomed to stays when a budget moves
     };
   }
@@ -179,6 +182,7 @@ paretune.plot = (() => {
       }
     });
     paretune.onChange(drawSoon);
+    narrow.addEventListener("change", drawSoon);
   }
 
   return { begin };

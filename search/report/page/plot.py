@@ -6,7 +6,8 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from search.report.captions import Caption, canvas_of, captions_of
+from search.point import TrialPoint
+from search.report.captions import Caption, canvas_of, captions_of, written
 from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.labels import Label, place
@@ -41,7 +42,7 @@ def plot_data(selection: Selection, view: View, facts: ReportFacts) -> dict[str,
         **_layout(facts, [fp32_metric - view.drop_high, fp32_metric - view.drop_low]),
         "xaxis": {
             "title": {"text": words_of(facts).gain_axis}, "ticksuffix": "×", "zeroline": False,
-            "range": [view.gain_low, view.gain_high], "automargin": True,
+            "range": [view.gain_low, view.gain_high],
         },
         "xaxis2": {
             "title": {"text": words_of(facts).cost_axis}, "overlaying": "x", "side": "top", "tickmode": "array",
@@ -73,7 +74,11 @@ def overlay_data(runs: Sequence[tuple[Selection, View, ReportFacts]]) -> dict[st
         state = "" if selection.confirmed else ", not yet confirmed"
         traces += [
             drawing.line_trace(role, shape="hv"),
-            drawing.front_trace(f"{name}{state}", role, selection.front, symbol=RUN_SYMBOLS[run]),
+            drawing.front_trace(f"{name}{state}", role, _without_fp32(selection), symbol=RUN_SYMBOLS[run]),
+            {
+                **drawing.mark_trace(selection.fp32, "FP32", role, symbol=f"{RUN_SYMBOLS[run]}-open", size=13),
+                "showlegend": False,
+            },
         ]
     facts = runs[0][2]
     costs, metrics = _inside(runs)
@@ -82,8 +87,8 @@ def overlay_data(runs: Sequence[tuple[Selection, View, ReportFacts]]) -> dict[st
     layout = {
         **_layout(facts, [min(metrics) - margin, max(metrics) + margin]),
         "xaxis": {
-            "title": {"text": f"{words_of(facts).cost_axis}, less is better"}, "zeroline": False, "automargin": True,
-            "type": "log" if is_log else "linear", **({} if is_log else {"rangemode": "tozero"}),
+            "title": {"text": f"{words_of(facts).cost_axis}, less is better"}, "zeroline": False,
+            **({"type": "log", "dtick": "D2"} if is_log else {"type": "linear", "rangemode": "tozero"}),
         },
         "shapes": [],
         "annotations": [],
@@ -91,14 +96,19 @@ def overlay_data(runs: Sequence[tuple[Selection, View, ReportFacts]]) -> dict[st
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout, "fp32_cost": None}
 
 
+def _without_fp32(selection: Selection) -> list[TrialPoint]:
+    return [point for point in selection.front if point is not selection.fp32]
+
+
 def _inside(runs: Sequence[tuple[Selection, View, ReportFacts]]) -> tuple[list[float], list[float]]:
-    """Costs and metrics of FP32 and of the fronts, as far as the views of the runs hold them."""
+    """Costs and metrics of FP32 and of the fronts with their intervals, as far as the views of the runs hold them."""
     places = [(facts.fp32_cost / words_of(facts).axis_unit, facts.fp32_metric) for _, _, facts in runs]
     places += [
-        (point.cost / words_of(facts).axis_unit, facts.fp32_metric - point.metric_drop)
+        (point.cost / words_of(facts).axis_unit, facts.fp32_metric - drop)
         for selection, view, facts in runs
         for point in selection.front
         if point.metric_drop <= view.drop_high
+        for drop in (point.metric_drop_low, point.metric_drop_high)
     ]
     return [cost for cost, _ in places], [metric for _, metric in places]
 
@@ -118,12 +128,12 @@ def _layout(facts: ReportFacts, metrics: list[float]) -> dict[str, Any]:
     return {
         "template": "none",
         "autosize": True,
-        "margin": {"l": 70, "r": 20, "t": 50, "b": 60},
+        "margin": {"l": 80, "r": 20, "t": 50, "b": 60},
         "hovermode": "closest",
         "hoverlabel": {"align": "left"},
         "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "itemsizing": "trace"},
         "yaxis": {
-            "title": {"text": f"{metric}, more is better", "standoff": 14}, "zeroline": False, "automargin": True,
+            "title": {"text": f"{metric}, more is better", "standoff": 14}, "zeroline": False,
             "range": metrics,
         },
     }  # fmt: skip
@@ -137,7 +147,7 @@ def _annotations(selection: Selection, view: View, facts: ReportFacts) -> list[d
         along = (view.drop_high - drop) / (view.drop_high - view.drop_low)
         return across * _NOMINAL_WIDTH_PX, along * _NOMINAL_HEIGHT_PX
 
-    captions = [one for one in captions_of(selection, facts) if view.holds(one.gain, one.drop)]
+    captions = written(captions_of(selection, facts), view)
     labels = []
     for caption in captions:
         x, y = to_pixel(caption.gain, caption.drop)

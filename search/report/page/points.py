@@ -81,10 +81,11 @@ def encode_policies(policies: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict
     width = 1
     while len(ALPHABET) ** width < len(numbers):
         width += 1
+    digits = [_digits(number, width) for number in range(len(numbers))]
     return {
         "layers": layers,
         "settings": [list(setting) for setting in numbers],
-        "codes": ["".join(_digits(number, width) for number in row) for row in rows],
+        "codes": ["".join([digits[number] for number in row]) for row in rows],
         "width": width,
     }
 

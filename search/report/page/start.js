@@ -2,7 +2,11 @@
 (async () => {
   const root = document.documentElement;
   try {
-    const packed = Uint8Array.from(atob(document.getElementById("plotly-packed").textContent), (one) => one.charCodeAt(0));
+    const text = atob(document.getElementById("plotly-packed").textContent);
+    const packed = new Uint8Array(text.length);
+    for (let at = 0; at < text.length; at += 1) {
+      packed[at] = text.charCodeAt(at);
+    }
     const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
     script.textContent = await new Response(unpacked).text();

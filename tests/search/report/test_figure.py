@@ -12,7 +12,8 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from search.report.figure import front_figure, front_png, nice_costs
+from search.report.figure import front_figure, front_png
+from search.report.figure.axes import nice_costs
 
 
 def labels(figure: Any) -> set[str]:

@@ -24,13 +24,16 @@ def test_each_run_has_a_colour_a_shape_and_its_rows(make_run: Callable[..., Any]
     runs = [page_run(make_run(seed=seed), f"device-{seed}") for seed in (5, 6, 8)]
     text = overlay_text(runs)
     data = json.loads(re.findall(r'id="page-data">(.*?)</script>', text, flags=re.DOTALL)[0])
-    fronts = [trace for trace in data["plot"]["data"] if trace["mode"] == "markers"]
+    marks = [trace for trace in data["plot"]["data"] if trace["mode"] == "markers"]
+    fronts = [trace for trace in marks if trace["name"] != "FP32"]
+    hollow = [trace for trace in marks if trace["name"] == "FP32"]
+    assert [trace["marker"]["symbol"] for trace in hollow] == ["circle-open", "square-open", "diamond-open"]
     assert [trace["meta"]["role"] for trace in fronts] == ["run-0", "run-1", "run-2"]
     assert [trace["marker"]["symbol"] for trace in fronts] == ["circle", "square", "diamond"]
     assert data["plot"]["fp32_cost"] is None
     assert [run["folder"] for run in data["runs"]] == ["device-5", "device-6", "device-8"]
     assert "3 runs on one another" in text
-    assert text.count('data-run="2"') == len(fronts[2]["x"])
+    assert text.count('data-run="2"') == len(fronts[2]["x"]) + 1
 
 
 def test_devices_far_apart_share_a_logarithmic_axis(make_run: Callable[..., Any]) -> None:
@@ -55,3 +58,18 @@ def test_what_cannot_be_compared_is_refused(make_run: Callable[..., Any], emulat
             overlay_text([timed, other])
     with pytest.raises(SearchError, match="at most 6 runs"):
         overlay_text([timed] * 7)
+
+
+def test_runs_on_one_target_are_named_by_their_folders_too(make_run: Callable[..., Any]) -> None:
+    points, facts = make_run()
+    folders = (Path("results/monday"), Path("results/tuesday"), Path("results/board"))
+    names = ("local-cpu", "local-cpu", "board")
+    text = overlay_text(
+        [
+            PageRun(points=points, facts=replace(facts, target_name=name), folder=folder)
+            for name, folder in zip(names, folders, strict=True)
+        ]
+    )
+    data = json.loads(re.findall(r'id="page-data">(.*?)</script>', text, flags=re.DOTALL)[0])
+    assert [run["target"] for run in data["runs"]] == ["local-cpu, monday", "local-cpu, tuesday", "board"]
+    assert "<h1>mnist-resnet on local-cpu, board</h1>" in text

@@ -1,0 +1,90 @@
+"""The points of the picture: what was searched, the front with its intervals, and what has a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.point import TrialPoint
+from search.report.figure.style import EIGHT_BIT, FAINT, FP32, FRONT, INK, KNEE
+from search.report.selection import Selection, as_searched
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+
+def draw_points(axes: Axes, selection: Selection, fp32_metric: float) -> None:
+    """Draw all points of a run at FP32's metric minus their own paired drop."""
+    _draw_searched(axes, selection, fp32_metric)
+    _draw_front(axes, selection, fp32_metric)
+    _draw_marked(axes, selection, fp32_metric)
+
+
+def _draw_searched(axes: Axes, selection: Selection, fp32_metric: float) -> None:
+    where = [as_searched(point) for point in selection.searched]
+    axes.plot(
+        [gain for gain, _ in where], [fp32_metric - drop for _, drop in where],
+        "o", color=FAINT, alpha=0.4, markersize=4, markeredgewidth=0, zorder=2, label="searched",
+    )  # fmt: skip
+
+
+def _draw_front(axes: Axes, selection: Selection, fp32_metric: float) -> None:
+    confirmed = selection.confirmed
+    line = [(point.gain, fp32_metric - point.metric_drop) for point in selection.front]
+    if selection.fp32 is None:
+        line = [(1.0, fp32_metric), *line]
+    axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=FRONT, linewidth=1.2, alpha=0.55,
+              linestyle="-" if confirmed else "--", zorder=3)  # fmt: skip
+    shown = [point for point in selection.front if point is not selection.fp32]
+    name = "confirmed front" if confirmed else "front so far, not yet confirmed"
+    _draw_with_intervals(axes, shown, fp32_metric, label=f"{name}, 95% intervals", filled=confirmed)
+    if selection.dominated:
+        _draw_with_intervals(
+            axes, selection.dominated, fp32_metric, label="confirmed, no longer on the front", filled=False, faint=True
+        )
+
+
+def _draw_with_intervals(
+    axes: Axes, points: Sequence[TrialPoint], fp32_metric: float, *, label: str, filled: bool, faint: bool = False
+) -> None:
+    gains = np.array([point.gain for point in points])
+    drops = np.array([point.metric_drop for point in points])
+    across = [(p.gain - 1 / p.cost_ratio_high, 1 / p.cost_ratio_low - p.gain) for p in points]
+    along = [(p.metric_drop_high - p.metric_drop, p.metric_drop - p.metric_drop_low) for p in points]
+    axes.errorbar(
+        gains, fp32_metric - drops, xerr=_bars(across), yerr=_bars(along), fmt="o", color=FRONT,
+        markersize=5 if faint else 7, markerfacecolor=FRONT if filled else "white", markeredgecolor=FRONT,
+        markeredgewidth=1.2, elinewidth=1.1, capsize=2.5, alpha=0.5 if faint else 1.0, zorder=4 if faint else 5,
+        label=label,
+    )  # fmt: skip
+
+
+def _bars(pairs: list[tuple[float, float]]) -> NDArray[np.float64]:
+    """Lay out lengths below and above as matplotlib wants them; an interval beside its value has length 0 there."""
+    return np.maximum(np.array(pairs, dtype=np.float64).reshape(-1, 2).T, 0.0)
+
+
+def _draw_marked(axes: Axes, selection: Selection, fp32_metric: float) -> None:
+    """Mark FP32, all 8-bit and the knee."""
+    baseline = _fp32_position(selection, fp32_metric)
+    axes.axhline(baseline[1], color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.5, zorder=1)
+    axes.plot(*_one(baseline), "D", color=FP32, markersize=8, zorder=7, label="FP32")
+    if selection.all_8_bit is not None:
+        position = (selection.all_8_bit.gain, fp32_metric - selection.all_8_bit.metric_drop)
+        axes.plot(*_one(position), "s", color=EIGHT_BIT, markersize=7.5, zorder=6, label="all 8-bit")
+    if selection.knee is not None:
+        position = (selection.knee.gain, fp32_metric - selection.knee.metric_drop)
+        axes.plot(*_one(position), "o", markersize=14, markerfacecolor="none", markeredgecolor=KNEE,
+                  markeredgewidth=2, zorder=6, label="knee: the best compromise")  # fmt: skip
+
+
+def _one(position: tuple[float, float]) -> tuple[list[float], list[float]]:
+    return [position[0]], [position[1]]
+
+
+def _fp32_position(selection: Selection, fp32_metric: float) -> tuple[float, float]:
+    point = selection.fp32
+    return (1.0, fp32_metric) if point is None else (point.gain, fp32_metric - point.metric_drop)
