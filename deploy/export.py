@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compress.policy import Policy
 from deploy.archive import SUFFIX, archive_bytes
 from deploy.bundle import ENGINE_FILE, BuiltEngine, is_bundle, listed
-from deploy.errors import BundleError
+from deploy.errors import BundleError, RemeasuredOtherwiseError
 from deploy.manifest import (
     CALIBRATION_FILE,
     EXAMPLE_FILE,
@@ -135,9 +135,17 @@ def export_bundle(
         feeds=point.feeds,
         engine=point.engine,
     )
-    found = remeasure(point.profile, timed, admit=lambda machine, runtime: _admit(point, machine, runtime))
-    confirmed = point.confirmed
-    require_as_confirmed(found.whole, (confirmed.ratio, confirmed.ratio_low, confirmed.ratio_high), f"#{point.trial}")
+
+    def again() -> Remeasured:
+        return remeasure(point.profile, timed, admit=lambda machine, runtime: _admit(point, machine, runtime))
+
+    found, name = again(), f"#{point.trial}"
+    confirmed = (point.confirmed.ratio, point.confirmed.ratio_low, point.confirmed.ratio_high)
+    try:
+        require_as_confirmed(found.whole, confirmed, name)
+    except RemeasuredOtherwiseError:  # other work on the machine comes and goes: both occasions count
+        found = found.joined(again())
+        require_as_confirmed(found.whole, confirmed, name)
     return write_bundle_files(point, found, out, extras, budgets=budgets or Budgets(), archive=archive)
 
 

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,15 @@ class Remeasured:
     def whole(self) -> Measurement:
         """All passes as one measurement."""
         return combine(self.passes)
+
+    def joined(self, later: "Remeasured") -> "Remeasured":
+        """Both occasions as one: what changed between them belongs to the interval."""
+        return replace(
+            self,
+            passes=self.passes + later.passes,
+            overhead_s=self.overhead_s + later.overhead_s,
+            inference_s=self.inference_s + later.inference_s,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -159,12 +159,15 @@ def _check_figures(
     started = perf_counter()
     try:
         measured = remeasure(profile, shipped)
+        latency = judge_latency(manifest, promises, profile, measured, perf_counter() - started)
+        if latency.is_broken:  # nobody is accused on one occasion alone: other work on a machine comes and goes
+            measured = measured.joined(remeasure(profile, shipped))
+            latency = judge_latency(manifest, promises, profile, measured, perf_counter() - started)
     except UnreliableLatencyError:
         raise
     except MeasurementError as error:
         found.add(_does_not_run("latency", error, perf_counter() - started))
         return
-    latency = judge_latency(manifest, promises, profile, measured, perf_counter() - started)
     found.add(*latency.checks)
     found.figures["latency"] = dict(latency.figures)
     started = perf_counter()

@@ -22,6 +22,11 @@ class LatencyJudgement:
     checks: tuple[Check, ...]
     figures: Mapping[str, Any]
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a promise of latency is broken."""
+        return any(check.status == "broken" for check in self.checks)
+
 
 def judge_latency(
     manifest: Manifest, promises: Promises, profile: HardwareProfile, found: Remeasured, seconds: float

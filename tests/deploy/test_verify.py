@@ -66,6 +66,26 @@ def test_a_latency_promise_made_half_as_large_is_broken(bundle: Path, edit: Edit
     assert broken.promised == f"at most {latency['ms'] / 20:.4g} ms"
 
 
+def test_nobody_is_accused_on_one_occasion_alone(
+    bundle: Path, edit: Edit, measured: Remeasured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was too slow once is measured anew, and both occasions are judged as one."""
+    occasions: list[Remeasured] = []
+
+    def note(*arguments: Any) -> Remeasured:
+        occasions.append(measured)
+        return measured
+
+    monkeypatch.setattr("deploy.verify.remeasure", note)
+    assert verify_bundle(bundle).is_kept
+    assert len(occasions) == 1
+    edit(promises__max_latency_ms=1e-6)
+    verdict = verify_bundle(bundle)
+    assert [each.name for each in verdict.failed] == ["latency"]
+    assert len(occasions) == 3
+    assert verdict.figures["latency"]["inference_s"] == pytest.approx(2 * measured.inference_s)
+
+
 @pytest.mark.usefixtures("known_latency")
 @pytest.mark.parametrize(
     ("budgets", "name", "reason"),
