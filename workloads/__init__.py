@@ -2,15 +2,17 @@
 
 from workloads.accuracy import Accuracy, Drop, paired_drop
 from workloads.builtin import BUILTIN_WORKLOADS
+from workloads.divergence import Outputs
 from workloads.errors import WorkloadError
-from workloads.evaluation import Evaluation, Outputs, RunningEvaluation, evaluate
+from workloads.evaluation import Evaluation, RunningEvaluation, evaluate
 from workloads.evidence import Bounds, Evidence, weigh
 from workloads.fair_order import chunk_ends, in_fair_order
 from workloads.files import from_files
 from workloads.loading import load
 from workloads.metrics import METRICS, mse, resolve_metric, top1
 from workloads.predictor import Predict, onnx_predictor, session_predictor
-from workloads.samples import Feeds, Samples, Targets
+from workloads.sample_runs import Feeds, Targets
+from workloads.samples import Samples
 from workloads.workload import Metric, Workload
 
 __all__ = [

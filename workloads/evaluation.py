@@ -1,6 +1,6 @@
 """Running a network over samples: its scores, its outputs, and how far these are from FP32's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.accuracy import Accuracy
+from workloads.divergence import Outputs, divergence_of, variance_of
 from workloads.errors import WorkloadError
 from workloads.predictor import Predict
-from workloads.samples import Samples, Targets, joined_targets
+from workloads.sample_runs import Targets, joined_targets
+from workloads.samples import Samples
 from workloads.user_code import call
 from workloads.workload import Metric
-
-Outputs = Mapping[str, NDArray[Any]]
-"""Output name to array, first axis the samples."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +40,7 @@ class Evaluation:
         never varies counts with its mean square, and one that is always zero with 1.
         """
         names = [name for name, array in self.outputs[0].items() if np.issubdtype(array.dtype, np.floating)]
-        return {name: _variance([part[name] for part in self.outputs]) for name in names}
+        return {name: variance_of([part[name] for part in self.outputs]) for name in names}
 
 
 def evaluate(
@@ -152,7 +151,9 @@ class RunningEvaluation:
             WorkloadError: Nothing was, or a metric that needs all outputs does not have them.
         """
         parts = _joined(self._outputs)
-        divergence = None if self._reference is None or not parts else _divergence(self._reference, parts)
+        divergence, reference = None, self._reference
+        if reference is not None and parts:
+            divergence = divergence_of(parts, reference.outputs, reference.output_variances)
         accuracy = Accuracy(metric=self._metric.name, scores=self.scores, divergence=divergence)
         return Evaluation(accuracy=accuracy, outputs=parts, indices=self._indices[: self._done])
 
@@ -220,59 +221,3 @@ def _whole(parts: Sequence[Outputs], metric: Metric) -> dict[str, NDArray[Any]]:
             "pad the validation data to one shape, or score per batch"
         )
     return {name: array.copy() for name, array in parts[0].items()}
-
-
-def _variance(parts: Sequence[NDArray[Any]]) -> float:
-    elements = sum(part.size for part in parts)
-    if len(parts) == 1:
-        center = parts[0].mean(axis=0, dtype=np.float64)
-    else:
-        center = sum(part.sum(dtype=np.float64) for part in parts) / elements
-    for origin in (center, 0.0):
-        squares = sum(float(np.square(part.astype(np.float64) - origin).sum()) for part in parts)
-        if squares > 0:
-            return squares / elements
-    return 1.0
-
-
-def _divergence(reference: Evaluation, parts: Sequence[Outputs]) -> NDArray[np.float64] | None:
-    variances = reference.output_variances
-    if not variances:
-        return None
-    pieces = []
-    for ours, theirs in _aligned(parts, reference.outputs):
-        distances = [_distance(ours, theirs, name) / variance for name, variance in variances.items()]
-        pieces.append(np.mean(distances, axis=0))
-    return np.concatenate(pieces)
-
-
-def _distance(ours: Outputs, theirs: Outputs, name: str) -> NDArray[np.float64]:
-    if name not in ours or ours[name].shape != theirs[name].shape:
-        given = ours[name].shape[1:] if name in ours else f"only {sorted(ours)}"
-        raise WorkloadError(
-            f"output {name!r} must have FP32's shape {theirs[name].shape[1:]} per sample, got {given}; "
-            "compare networks with the same outputs"
-        )
-    difference = ours[name].astype(np.float64) - theirs[name]
-    squares: NDArray[np.float64] = np.square(difference).reshape(len(difference), -1).mean(axis=1)
-    return squares
-
-
-def _aligned(ours: Sequence[Outputs], theirs: Sequence[Outputs]) -> Iterator[tuple[Outputs, Outputs]]:
-    """Cut both sequences at the boundaries of either, as far as `ours` goes."""
-    ends = [set(np.cumsum([len(next(iter(part.values()))) for part in parts]).tolist()) for parts in (ours, theirs)]
-    start = 0
-    for stop in sorted(end for end in ends[0] | ends[1] if end <= max(ends[0])):
-        yield _between(ours, start, stop), _between(theirs, start, stop)
-        start = stop
-
-
-def _between(parts: Sequence[Outputs], start: int, stop: int) -> Outputs:
-    """Samples `start` to `stop`, which stand in one part."""
-    offset = 0
-    for part in parts:
-        length = len(next(iter(part.values())))
-        if start < offset + length:
-            return {name: array[start - offset : stop - offset] for name, array in part.items()}
-        offset += length
-    raise ValueError(f"no sample {start}; there are {offset}")

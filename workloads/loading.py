@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from workloads import builtin
 from workloads.digest import digest
 from workloads.errors import WorkloadError
-from workloads.samples import Feeds, Samples, checked_feeds
+from workloads.sample_runs import Feeds
+from workloads.samples import Samples, checked_feeds
 from workloads.sources import local_sources
 from workloads.user_code import call, collect, load_module
 from workloads.workload import Metric, Workload

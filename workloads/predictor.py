@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-from workloads.samples import Feeds
+from workloads.sample_runs import Feeds
 
 Predict = Callable[[Feeds], Mapping[str, NDArray[Any]]]
 """From input name to array, first axis the batch, to output name to array, first axis the batch."""

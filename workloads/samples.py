@@ -1,66 +1,13 @@
 """Labelled samples in a fixed order, re-batched at any size."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-
-Feeds = Mapping[str, NDArray[Any]]
-"""Input name to array, first axis the batch."""
-
-Targets = NDArray[Any] | list[Any]
-"""One target per sample."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Run:
-    """Consecutive samples whose arrays fit together."""
-
-    feeds: dict[str, NDArray[Any]]
-    targets: Targets
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, chosen: slice) -> "_Run":
-        # Copies, so that neither a predictor nor a metric that works in place can change what the next one gets.
-        feeds = {name: np.array(array[chosen], order="C") for name, array in self.feeds.items()}
-        targets = self.targets[chosen]
-        return _Run(feeds=feeds, targets=np.array(targets) if isinstance(targets, np.ndarray) else targets)
-
-    def pick(self, positions: NDArray[np.int64]) -> "_Run":
-        """The samples at `positions`, as copies."""
-        feeds = {name: np.ascontiguousarray(array[positions]) for name, array in self.feeds.items()}
-        targets = self.targets
-        picked = targets[positions] if isinstance(targets, np.ndarray) else [targets[each] for each in positions]
-        return _Run(feeds=feeds, targets=picked)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Pick:
-    """Some samples of a run, copied not before they are asked for: a second order needs no second copy of the data."""
-
-    run: _Run
-    positions: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __getitem__(self, chosen: slice) -> _Run:
-        return self.run.pick(self.positions[chosen])
-
-    def pick(self, positions: NDArray[np.int64]) -> _Run:
-        """The samples at `positions` of these, as copies."""
-        return self.run.pick(self.positions[positions])
-
-    @property
-    def feeds(self) -> Feeds:
-        """Those of the run, for their names."""
-        return self.run.feeds
+from workloads.sample_runs import Feeds, Pick, Run, Targets, joined_runs, pick_from
 
 
 class Samples:
@@ -81,13 +28,13 @@ class Samples:
     def __init__(self, batches: Iterable[tuple[Feeds, Any]], *, source: str = "validation()") -> None:
         checked = [_checked_pair(pair, f"{source}, batch {number}") for number, pair in enumerate(batches)]
         _check_same_inputs([run.feeds for run in checked], source)
-        self._runs: tuple[_Run | _Pick, ...] = _joined([run for run in checked if len(run)])
+        self._runs: tuple[Run | Pick, ...] = joined_runs([run for run in checked if len(run)])
         self._indices = np.arange(sum(map(len, self._runs)))
         if not len(self._indices):
             raise WorkloadError(f"{source} gave no samples; it must yield (feeds, targets) pairs")
 
     @classmethod
-    def _of(cls, runs: Iterable[_Run | _Pick], indices: NDArray[np.int64]) -> Self:
+    def _of(cls, runs: Iterable[Run | Pick], indices: NDArray[np.int64]) -> Self:
         samples = cls.__new__(cls)
         samples._runs = tuple(run for run in runs if len(run))
         samples._indices = indices
@@ -168,13 +115,13 @@ class Samples:
         every = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         if not len(every) or every.min() < 0 or every.max() >= len(self):
             raise ValueError(f"positions must be at least one, from 0 to {len(self) - 1}, got {every}")
-        runs: list[_Run | _Pick] = []
+        runs: list[Run | Pick] = []
         for part in parts:
             owners = np.searchsorted(ends, part, side="right")
             for chosen in np.split(np.arange(len(part)), np.flatnonzero(np.diff(owners)) + 1):
                 if len(chosen):
                     owner = int(owners[chosen[0]])
-                    runs.append(_picked(self._runs[owner], part[chosen] - (ends[owner] - len(self._runs[owner]))))
+                    runs.append(pick_from(self._runs[owner], part[chosen] - (ends[owner] - len(self._runs[owner]))))
         return self._of(runs, self._indices[every])
 
     def split(self) -> tuple[Self, Self]:
@@ -196,12 +143,6 @@ class Samples:
         return self._of(even, self._indices[::2]), self._of(odd, self._indices[1::2])
 
 
-def _picked(run: _Run | _Pick, positions: NDArray[np.int64]) -> _Pick:
-    if isinstance(run, _Pick):
-        return _Pick(run=run.run, positions=run.positions[positions])
-    return _Pick(run=run, positions=positions)
-
-
 def checked_feeds(value: object, where: str) -> dict[str, NDArray[Any]]:
     """`value` as input name to array, all with the same first axis.
 
@@ -221,7 +162,7 @@ def checked_feeds(value: object, where: str) -> dict[str, NDArray[Any]]:
     return feeds
 
 
-def _checked_pair(pair: object, where: str) -> _Run:
+def _checked_pair(pair: object, where: str) -> Run:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise WorkloadError(f"{where} must be a pair (feeds, targets), got {_described(pair)}")
     feeds = checked_feeds(pair[0], where)
@@ -229,7 +170,7 @@ def _checked_pair(pair: object, where: str) -> _Run:
     length = len(next(iter(feeds.values())))
     if len(targets) != length:
         raise WorkloadError(f"{where} has {length} samples but {len(targets)} targets; give one target per sample")
-    return _Run(feeds=feeds, targets=targets)
+    return Run(feeds=feeds, targets=targets)
 
 
 def _as_batch(value: Any, where: str) -> NDArray[Any]:
@@ -262,36 +203,6 @@ def _check_same_inputs(feeds: Sequence[Feeds], source: str) -> None:
                 f"{source}, batch {number} feeds {sorted(each)} but batch 0 feeds {sorted(feeds[0])}; "
                 "every batch must feed the same inputs"
             )
-
-
-def _joined(runs: Sequence[_Run]) -> tuple[_Run, ...]:
-    groups: list[list[_Run]] = []
-    for run in runs:
-        if groups and _signature(groups[-1][0]) == _signature(run):
-            groups[-1].append(run)
-        else:
-            groups.append([run])
-    return tuple(_concatenated(group) for group in groups)
-
-
-def _signature(run: _Run) -> tuple[object, ...]:
-    inputs = {name: (array.dtype, array.shape[1:]) for name, array in run.feeds.items()}
-    targets = (run.targets.dtype, run.targets.shape[1:]) if isinstance(run.targets, np.ndarray) else list
-    return inputs, targets
-
-
-def _concatenated(runs: Sequence[_Run]) -> _Run:
-    names = runs[0].feeds
-    feeds = {name: np.concatenate([run.feeds[name] for run in runs]) for name in names}
-    return _Run(feeds=feeds, targets=joined_targets([run.targets for run in runs]))
-
-
-def joined_targets(parts: Sequence[Targets]) -> Targets:
-    """The targets of consecutive batches as one: an array where all are arrays that fit together, else a list."""
-    arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    if len(arrays) == len(parts) and len({(array.dtype, array.shape[1:]) for array in arrays}) == 1:
-        return np.concatenate(arrays)
-    return [target for part in parts for target in part]
 
 
 def _described(value: object) -> str:

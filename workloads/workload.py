@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workloads.errors import WorkloadError
-from workloads.samples import Feeds, Samples
+from workloads.sample_runs import Feeds
+from workloads.samples import Samples
 
 if TYPE_CHECKING:
     import torch
