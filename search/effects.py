@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search.errors import SearchError
 from search.space import Choice
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import optuna
 
 DAMAGE_EFFECTS = "damage_effects"
-"""User attribute of the study: `{"format_version": 1, "effects": [[knob, choice, mean, deviation], ...]}`."""
+"""User attribute of the study: `format_version`, `effects` (rows of knob, choice, mean and deviation) and `exponent`, 1
+where it is missing."""
 
 FORMAT_VERSION = 1
 
@@ -49,13 +50,23 @@ Effects = Mapping[tuple[str, Choice], Effect]
 NO_EFFECTS: Effects = MappingProxyType({})
 
 
-def record_damage_effects(study: "optuna.Study", effects: Effects) -> None:
+def record_damage_effects(study: "optuna.Study", effects: Effects, *, exponent: float = 1.0) -> None:
     """Write what single choices were found to add to the divergence into the study, in place of what it had.
 
     No effects are a record too: there was a sweep, and it found nothing.
+
+    Args:
+        study: The study.
+        effects: In units of the divergence.
+        exponent: The power of the divergence that adds up over layers (`search.sweep.joint`).
+
+    Raises:
+        ValueError: The exponent is not above 0.
     """
+    if not (math.isfinite(exponent) and exponent > 0):
+        raise ValueError(f"exponent must be finite and above 0, got {exponent}")
     rows = [[knob, choice, effect.mean, effect.deviation] for (knob, choice), effect in effects.items()]
-    study.set_user_attr(DAMAGE_EFFECTS, {"format_version": FORMAT_VERSION, "effects": rows})
+    study.set_user_attr(DAMAGE_EFFECTS, {"format_version": FORMAT_VERSION, "exponent": exponent, "effects": rows})
 
 
 def has_damage_effects(study: "optuna.Study") -> bool:
@@ -69,17 +80,32 @@ def recorded_damage_effects(study: "optuna.Study") -> Effects:
     Raises:
         SearchError: A newer paretune wrote it.
     """
-    record = study.user_attrs.get(DAMAGE_EFFECTS)
+    record = _record(study)
     if record is None:
         return NO_EFFECTS
-    if record.get("format_version") != FORMAT_VERSION:
-        raise SearchError(
-            f"the damage effects of the study {study.study_name!r} have format_version "
-            f"{record.get('format_version')}, this paretune reads {FORMAT_VERSION}; upgrade paretune"
-        )
     return MappingProxyType(
         {
             (str(knob), choice): Effect(mean=float(mean), deviation=float(deviation))
             for knob, choice, mean, deviation in record["effects"]
         }
     )
+
+
+def recorded_damage_exponent(study: "optuna.Study") -> float:
+    """The power of the divergence that adds up over layers, as `record_damage_effects` wrote it; 1 where it has not.
+
+    Raises:
+        SearchError: A newer paretune wrote it.
+    """
+    record = _record(study)
+    return 1.0 if record is None else float(record.get("exponent", 1.0))
+
+
+def _record(study: "optuna.Study") -> dict[str, Any] | None:
+    record: dict[str, Any] | None = study.user_attrs.get(DAMAGE_EFFECTS)
+    if record is not None and record.get("format_version") != FORMAT_VERSION:
+        raise SearchError(
+            f"the damage effects of the study {study.study_name!r} have format_version "
+            f"{record.get('format_version')}, this paretune reads {FORMAT_VERSION}; upgrade paretune"
+        )
+    return record

@@ -9,8 +9,9 @@ from compress.policy import Policy
 from search.layer_graph import LayerGraph
 from search.progress import Listener, Progress
 from search.space import SearchSpace
+from search.sweep.joint import Joint, joint_policies
 from search.sweep.order import planned
-from search.sweep.readings import Reading, count_settled
+from search.sweep.readings import Reading, count_settled, effects_of
 from search.sweep.readings_file import ReadingsFile
 from workloads import WorkloadError
 
@@ -52,3 +53,27 @@ def sweep_damage(
             tick()
             listener(Progress(stage="sweep", done=count_settled(space, file.readings), total=total))
     return True
+
+
+def measure_joints(
+    space: SearchSpace,
+    probe: Measures,
+    file: ReadingsFile,
+    *,
+    limit_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Measure into `file` how some of the choices that are known alone do together, until the time is up."""
+    started_s = clock()
+    have = {frozenset(joint.params.items()) for joint in file.joints}
+    with file.kept() as tick:
+        for params in joint_policies(space, effects_of(space, file.readings)):
+            if clock() - started_s >= limit_s:
+                return
+            if frozenset(params.items()) in have:
+                continue
+            try:
+                file.joints.append(Joint(params=params, reading=probe.measure(space.policy(params))))
+            except (CompressionError, WorkloadError):  # a trial of it will say why
+                continue
+            tick()

@@ -14,7 +14,8 @@ from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.run_folder import RunFolder
 from search.stages import StageClock
-from search.sweep.damage import sweep_damage
+from search.sweep.damage import measure_joints, sweep_damage
+from search.sweep.joint import fit_exponent
 from search.sweep.layer_profile import profile_layers
 from search.sweep.limit import limit_s
 from search.sweep.policies import profiled
@@ -30,6 +31,7 @@ WITH_HEAD_START = frozenset({"frontier"})
 """Samplers that use what is found out here."""
 
 _PROFILES_SHARE = 1 / 3
+_SINGLES_SHARE = 0.85  # of what is left; the rest is for how they add up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +116,11 @@ class HeadStart:
         file = ReadingsFile(self.folder, network_digest=hashlib.sha256(network.onnx_bytes).hexdigest(), samples=SAMPLES)
         self._say("sweep", file.read(), total)
         graph = recorded_layer_graph(study)
-        is_complete = sweep_damage(space, graph, probe, file, limit_s=limit, listener=self.listener)
+        started_s = time.monotonic()
+        is_complete = sweep_damage(space, graph, probe, file, limit_s=_SINGLES_SHARE * limit, listener=self.listener)
+        measure_joints(space, probe, file, limit_s=limit - (time.monotonic() - started_s))
         effects = effects_of(space, file.readings)
-        record_damage_effects(study, effects)
+        record_damage_effects(study, effects, exponent=fit_exponent(effects, file.joints))
         if not is_complete:
             self._say(
                 "sweep",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from compress.policy import Policy
 from compress.runtime import open_session
 from compress.stitch import Compressor
-from search.evaluate import BATCH_SIZE, counting
 from search.stages import StageClock
 from search.sweep.readings import Reading
+from search.validation import BATCH_SIZE, counting
 from workloads import Evaluation, Metric, Samples, evaluate, session_predictor
 
 SAMPLES = 32

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from search.run_folder import RunFolder
+from search.sweep.joint import Joint
 from search.sweep.readings import Key, Reading
 
 FORMAT_VERSION = 1
@@ -33,6 +34,7 @@ class ReadingsFile:
         self._clock = clock
         self._kept_s = clock()
         self.readings: dict[Key, Reading | None] = {}
+        self.joints: list[Joint] = []
         self._reasons: dict[Key, str] = {}
 
     def read(self) -> str:
@@ -45,10 +47,14 @@ class ReadingsFile:
                 self.readings[str(knob), choice] = Reading(mean=mean, standard_error=standard_error)
             for knob, choice, reason in document["failures"]:
                 self.fail((str(knob), choice), str(reason))
+            for params, mean, standard_error in document["joints"]:
+                reading = Reading(mean=mean, standard_error=standard_error)
+                self.joints.append(Joint(params=dict(params), reading=reading))
         except FileNotFoundError:
             return ""
         except (ValueError, TypeError, KeyError) as error:
             self.readings.clear()
+            self.joints.clear()
             self._reasons.clear()
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             return f"{str(self._folder.sweep_path)!r} is damaged: {reason}; single layers are measured anew"
@@ -84,5 +90,6 @@ class ReadingsFile:
                 if reading is not None
             ],
             "failures": [[*key, reason] for key, reason in self._reasons.items()],
+            "joints": [[dict(one.params), one.reading.mean, one.reading.standard_error] for one in self.joints],
         }
         self._folder.write(self._folder.sweep_path, json.dumps(document, indent=1))

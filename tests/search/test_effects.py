@@ -7,7 +7,14 @@ import math
 import optuna
 import pytest
 
-from search.effects import DAMAGE_EFFECTS, Effect, has_damage_effects, record_damage_effects, recorded_damage_effects
+from search.effects import (
+    DAMAGE_EFFECTS,
+    Effect,
+    has_damage_effects,
+    record_damage_effects,
+    recorded_damage_effects,
+    recorded_damage_exponent,
+)
 from search.errors import SearchError
 
 EFFECTS = {
@@ -28,6 +35,23 @@ def test_what_is_recorded_is_read_back_from_the_storage_alone() -> None:
     assert dict(recorded_damage_effects(joined)) == EFFECTS
 
 
+def test_the_exponent_is_recorded_beside_them() -> None:
+    study = optuna.create_study()
+    assert recorded_damage_exponent(study) == 1.0
+    record_damage_effects(study, EFFECTS)
+    assert recorded_damage_exponent(study) == 1.0
+    record_damage_effects(study, EFFECTS, exponent=1.5)
+    assert recorded_damage_exponent(study) == 1.5
+    study.set_user_attr(DAMAGE_EFFECTS, {"format_version": 1, "effects": []})  # before there was one
+    assert recorded_damage_exponent(study) == 1.0
+
+
+@pytest.mark.parametrize("exponent", [0.0, -1.0, math.nan, math.inf])
+def test_an_exponent_is_above_0(exponent: float) -> None:
+    with pytest.raises(ValueError, match=f"above 0, got {exponent}"):
+        record_damage_effects(optuna.create_study(), EFFECTS, exponent=exponent)
+
+
 def test_a_sweep_that_found_nothing_is_a_record_too() -> None:
     study = optuna.create_study()
     record_damage_effects(study, {})
@@ -38,8 +62,9 @@ def test_a_sweep_that_found_nothing_is_a_record_too() -> None:
 def test_a_newer_record_is_refused() -> None:
     study = optuna.create_study()
     study.set_user_attr(DAMAGE_EFFECTS, {"format_version": 2, "effects": []})
-    with pytest.raises(SearchError, match="format_version 2, this paretune reads 1; upgrade"):
-        recorded_damage_effects(study)
+    for read in (recorded_damage_effects, recorded_damage_exponent):
+        with pytest.raises(SearchError, match="format_version 2, this paretune reads 1; upgrade"):
+            read(study)
 
 
 @pytest.mark.parametrize(("mean", "deviation"), [(math.nan, 1.0), (0.1, 0.0), (0.1, math.inf), (0.1, -1.0)])

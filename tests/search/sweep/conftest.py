@@ -12,6 +12,7 @@ import optuna
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import search.sweep.layer_profile
 from hwprofiles import HardwareProfile
 from search.layer_graph import record_layer_graph
 from search.layer_neighbours import find_layer_graph
@@ -124,3 +125,10 @@ def make_study(prepared: Prepared, folder: RunFolder) -> Callable[..., optuna.St
 def heard() -> list[Progress]:
     """What a listener was told; append is the listener."""
     return []
+
+
+@pytest.fixture(autouse=True)
+def quick_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few inferences: no test looks at how exact a share is."""
+    for name, value in (("_REPEATS", 3), ("_WARM_UP_S", 0.01), ("_TIMED_S", 0.01)):
+        monkeypatch.setattr(search.sweep.layer_profile, name, value)

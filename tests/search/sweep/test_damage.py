@@ -17,7 +17,7 @@ from search.prepare import Prepared
 from search.progress import Progress, silent
 from search.run_folder import RunFolder
 from search.stages import INFERENCE_STAGES, StageClock
-from search.sweep.damage import sweep_damage
+from search.sweep.damage import measure_joints, sweep_damage
 from search.sweep.probe import Probe
 from search.sweep.readings import Key, Reading
 from search.sweep.readings_file import ReadingsFile
@@ -160,3 +160,43 @@ def test_a_choice_that_fails_is_passed_over_and_not_tried_again(
     again = Recorder(make_probe())
     sweep(prepared, again, file)
     assert again.asked == []
+
+
+def test_choices_are_turned_together_as_far_as_they_are_known_alone(
+    prepared: Prepared, make_probe: MakeProbe, file: ReadingsFile
+) -> None:
+    sweep(prepared, make_probe(), file)
+    file.readings["bits/head", "int8"] = None
+    measure_joints(prepared.space, make_probe(), file, limit_s=math.inf)
+    assert len(file.joints) > 2
+    assert all("bits/head" not in joint.params or joint.params["bits/head"] != "int8" for joint in file.joints)
+    (eight,) = [joint for joint in file.joints if all(name.startswith("bits/") for name in joint.params)]
+    assert set(eight.params.values()) == {"int8"}
+    assert eight.reading == make_probe().measure(prepared.space.policy(eight.params))
+
+
+def test_what_was_measured_together_is_not_measured_again(
+    prepared: Prepared, make_probe: MakeProbe, file: ReadingsFile
+) -> None:
+    sweep(prepared, make_probe(), file)
+    seconds = iter(range(100))
+    measure_joints(prepared.space, make_probe(), file, limit_s=2.0, clock=lambda: float(next(seconds)))
+    assert len(file.joints) == 1
+    again = Recorder(make_probe())
+    measure_joints(prepared.space, again, file, limit_s=math.inf)
+    assert len(again.asked) == len(file.joints) - 1
+    assert prepared.space.policy(file.joints[0].params) not in again.asked
+
+
+def test_choices_that_fail_together_are_passed_over(
+    prepared: Prepared, make_probe: MakeProbe, file: ReadingsFile
+) -> None:
+    sweep(prepared, make_probe(), file)
+
+    def fail(count: int) -> None:
+        if count == 1:
+            raise PolicyError("no such thing")
+
+    recorder = Recorder(make_probe(), fail)
+    measure_joints(prepared.space, recorder, file, limit_s=math.inf)
+    assert len(file.joints) == len(recorder.asked) - 1 > 0

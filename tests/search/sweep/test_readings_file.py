@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from search.run_folder import RunFolder
+from search.sweep.joint import Joint
 from search.sweep.readings import Key, Reading
 from search.sweep.readings_file import ReadingsFile
 
@@ -16,6 +17,7 @@ READINGS: dict[Key, Reading | None] = {
     ("bits/a", "int8"): Reading(mean=0.25, standard_error=0.125),
     ("sparsity/a", 0.375): Reading(mean=0.0, standard_error=0.0),
 }
+JOINT = Joint(params={"bits/a": "int8", "sparsity/a": 0.375}, reading=Reading(mean=0.5, standard_error=0.25))
 FACTS = b'{"format_version": 1, "network": "d", "samples": 32'
 
 
@@ -41,6 +43,7 @@ def kept(tmp_path: Path) -> Path:
     with file.kept():
         file.readings.update(READINGS)
         file.fail(("rank/a", 0.5), "the runtime refuses it")
+        file.joints.append(JOINT)
     return tmp_path
 
 
@@ -48,6 +51,7 @@ def test_what_is_written_is_read_back(kept: Path) -> None:
     file = file_in(kept)
     assert file.read() == ""
     assert file.readings == {**READINGS, ("rank/a", 0.5): None}
+    assert file.joints == [JOINT]
 
 
 def test_reasons_of_failures_stay(kept: Path) -> None:
@@ -84,13 +88,15 @@ def test_readings_of_another_network_or_of_other_samples_do_not_count(kept: Path
         FACTS + b', "readings": [["bits/a", "int8"]], "failures": []}',
         FACTS + b', "readings": [["bits/a", "int8", "x", 0]], "failures": []}',
         FACTS + b', "readings": []}',
+        FACTS + b', "readings": [["bits/a", "int8", 0.5, 0]], "failures": []}',
+        FACTS + b', "readings": [["bits/a", "int8", 0.5, 0]], "failures": [], "joints": [[{"bits/a": "int8"}, -1, 0]]}',
     ],
 )
 def test_a_damaged_file_is_said_and_measured_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sweep.json").write_bytes(content)
     file = file_in(tmp_path)
     assert f"'{tmp_path / 'sweep.json'}' is damaged: " in file.read()
-    assert file.readings == {}
+    assert (file.readings, file.joints) == ({}, [])
     with file.kept():
         file.readings.update(READINGS)
     again = file_in(tmp_path)
