@@ -8,11 +8,7 @@ float, as TensorRT wants them, keep convolutions in float here. There the check 
 really run are read back from the target at confirmation (`search.target_kernels`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from compress.faithfulness import open_checked
 from compress.policy import Policy
@@ -26,20 +22,8 @@ from search.partial import PartialOutcome
 from search.stages import StageClock
 from search.stopping import Watch
 from search.trials import Outcome
-from workloads import (
-    Accuracy,
-    Drop,
-    Evaluation,
-    Feeds,
-    Metric,
-    Predict,
-    RunningEvaluation,
-    Samples,
-    chunk_ends,
-    evaluate,
-    paired_drop,
-    session_predictor,
-)
+from search.validation import BATCH_SIZE, Validation, counting
+from workloads import Accuracy, Drop, Predict, RunningEvaluation, Samples, evaluate, paired_drop, session_predictor
 
 if TYPE_CHECKING:
     from latency import Meter
@@ -48,30 +32,6 @@ if TYPE_CHECKING:
 
 CHECKED_SAMPLES = 8
 """Samples on which optimized and unoptimized outputs are compared."""
-
-BATCH_SIZE = 16
-"""Samples per inference when accuracy is taken: large enough to keep the threads busy, small enough for the caches."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Validation:
-    """One part of the validation data, with FP32's scores and outputs on it.
-
-    Attributes:
-        samples: The part.
-        metric: How outputs are scored.
-        fp32: FP32's scores and outputs.
-    """
-
-    samples: Samples
-    metric: Metric
-    fp32: Evaluation
-
-    @property
-    def ends(self) -> tuple[int, ...]:
-        """After how many samples a candidate's scores are looked at."""
-        # One score of all outputs together comes at the end or not at all.
-        return (len(self.samples),) if self.metric.scope == "all" else chunk_ends(len(self.samples))
 
 
 def has_same_kernels(profile: HardwareProfile, target: Machine, host: Machine) -> bool:
@@ -257,27 +217,3 @@ class Evaluator:
             )
         self._stages.move("latency overhead", "latency inference", self._meter.cost.inference_s - before)
         return measurement
-
-
-def validate_fp32(network: bytes, samples: Samples, metric: Metric, *, threads: int, stages: StageClock) -> Validation:
-    """FP32's own scores and outputs on `samples`.
-
-    Raises:
-        CompressionError: The network does not load.
-        WorkloadError: Its outputs or scores are not finite.
-    """
-    with stages.stage("session loading"):
-        predict = session_predictor(open_session(network, threads=threads))
-    with stages.stage("scoring"):
-        evaluation = evaluate(counting(predict, stages), samples, metric, batch_size=BATCH_SIZE)
-    return Validation(samples=samples, metric=metric, fp32=evaluation)
-
-
-def counting(predict: Predict, stages: StageClock) -> Predict:
-    """`predict`, its seconds counted as inference."""
-
-    def counted(feeds: Feeds) -> Mapping[str, NDArray[Any]]:
-        with stages.stage("accuracy inference"):
-            return predict(feeds)
-
-    return counted

@@ -19,7 +19,6 @@ from latency.meters import MEASUREMENTS
 from search.engine_files import read_engine
 from search.environment import read_environment
 from search.errors import SearchError
-from search.evaluate import BATCH_SIZE
 from search.point import TrialPoint
 from search.rebuild import rebuild
 from search.report.target_words import said_of_target
@@ -29,6 +28,7 @@ from search.space_record import recorded_space
 from search.study import load_run_study
 from search.timed_input import timed_feeds
 from search.trials import policies_by_digest
+from search.validation import BATCH_SIZE
 from workloads import Workload, load
 
 _SHORTEST_PREFIX = 6

@@ -17,10 +17,10 @@ from compress.network import Network
 from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target, TargetError
-from search.evaluate import counting
 from search.stages import StageClock
 from search.target_accuracy import TargetAccuracy, compare_on_target
 from search.target_kernels import layers_in_float, sentences
+from search.validation import counting
 from workloads import Accuracy, Drop, Feeds, Metric, Samples, WorkloadError, evaluate
 
 ALL = "all"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from hwprofiles import Machine, detect_machine
 from latency.meters import open_meter
 from search.environment import require_target
-from search.evaluate import Evaluator, has_same_kernels, validate_fp32
+from search.evaluate import Evaluator, has_same_kernels
 from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.stages import StageClock
 from search.timed_input import timed_feeds
+from search.validation import validate_fp32
 from workloads import Samples, in_fair_order
 
 if TYPE_CHECKING:

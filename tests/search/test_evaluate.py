@@ -17,13 +17,14 @@ from compress.policy import FORMATS, Policy
 from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from hwprofiles import HardwareProfile, Machine
-from search.evaluate import Evaluator, has_same_kernels, validate_fp32
+from search.evaluate import Evaluator, has_same_kernels
 from search.pace import Pace
 from search.partial import PartialOutcome
 from search.rivals import Rival, Rivals
 from search.stages import StageClock
 from search.stopping import Watch
 from search.trials import Outcome
+from search.validation import validate_fp32
 from tests.search.conftest import network
 from workloads import Metric, Samples, in_fair_order
 
