@@ -81,13 +81,16 @@ def bests_of(runs: Sequence[Curves]) -> list[float]:
     return [max(curve[-1] for name, curve in curves.items() if name not in OURS) for curves in runs]
 
 
-def figures_of(label: str, runs: Sequence[Curves], *, extra_trials: float = 0.0) -> dict[str, Figure]:
+def figures_of(
+    label: str, runs: Sequence[Curves], *, extra_trials: float = 0.0, is_asked: bool = True
+) -> dict[str, Figure]:
     """Medians over the seeds.
 
     Args:
         label: What they are called.
         runs: Curves for each seed.
-        extra_trials: What our sampler's sweep costs, in trials.
+        extra_trials: What our sampler finds out before its first trial costs, in trials.
+        is_asked: Whether anything was asked for here.
     """
     best = bests_of(runs)
     found: dict[str, Figure] = {}
@@ -96,10 +99,10 @@ def figures_of(label: str, runs: Sequence[Curves], *, extra_trials: float = 0.0)
         needed = statistics.median(
             trials_until(curves[name], target) for curves, target in zip(runs, best, strict=True)
         )
-        asked = ASKED_TRIALS if name == FRONTIER and most >= ASKED_OF else None
+        asked = ASKED_TRIALS if is_asked and name == FRONTIER and most >= ASKED_OF else None
         found[f"{label}: {name}"] = Figure(value=needed, unit="trials", better="lower", asked=asked)
         if name == FRONTIER and extra_trials:
-            found[f"{label}: {name}, its sweep counted"] = Figure(
+            found[f"{label}: {name}, its head start counted"] = Figure(
                 value=needed + extra_trials, unit="trials", better="lower", asked=asked
             )
         for trials in sorted({min(30, most), most}):

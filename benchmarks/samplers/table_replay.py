@@ -12,8 +12,8 @@ from search.layer_table import LAYER_TABLE
 from search.pareto import Pair
 from search.space import Choice, SearchSpace
 
-CHANCE = 0.1
-"""Share of right answers of who guesses one of ten digits: where gain begins."""
+LEAST = 0.1
+"""What loses more of the metric than this is of no use: gain begins there."""
 
 
 class TableReplay:
@@ -26,10 +26,12 @@ class TableReplay:
     """
 
     name = "small-resnet, tabulated"
-    reference: Pair = (1.05, CHANCE)
+    chance: Pair = (1.05, 0.1)
+    """From the share of right answers of who guesses one of ten digits."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.reference: Pair = (1.05, table.fp32_metric - LEAST)
         self.space: SearchSpace = table.space
 
     def records(self, *, swept: bool, timed: bool, rng: np.random.Generator) -> Mapping[str, Any]:
