@@ -20,6 +20,7 @@ from compress.network import Network
 from compress.plan import LayerPlan, Widths
 from compress.ranks import Decomposition, rank_of
 from compress.statistics.calibration import Calibration
+from compress.statistics.moments import Moments
 from compress.variants import VariantStore
 from compress.weights.elimination import Elimination, prepare
 from compress.weights.layer_state import LayerState
@@ -28,7 +29,7 @@ from compress.weights.refit import refit, response_error
 from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.weights.weight_grid import WeightGrid
 
-_STEPS_LIMIT_BYTES = 256 * 2**20
+_STEPS_LIMIT_BYTES = 384 * 2**20
 Key = tuple[str | int | float, ...]
 
 _DECOMPOSITIONS: tuple[Decomposition, ...] = ("channel", "spatial")
@@ -201,8 +202,22 @@ class Workshop:
             made["state"] = state.keep_inputs(kept)
             return _parts(made["state"])
 
+        moments = self._narrowed_moments(plan, state)
         parts = self._steps.get(("narrowed", plan.layer.name, _named(plan.read)), refit)
-        return made["state"] if made else state.take_inputs(kept, *parts)
+        return replace(made["state"], moments=moments) if made else state.take_inputs(kept, moments, *parts)
+
+    def _narrowed_moments(self, plan: LayerPlan, state: LayerState) -> Moments | None:
+        """The moments of the inputs that stay: whoever reads the layer anew asks for them."""
+        known, kept = state.moments, plan.kept_inputs
+        if known is None or kept is None:
+            return known
+
+        def select() -> tuple[NDArray[np.float32], ...]:
+            found = known.select(state.columns_of(kept))
+            return found.mean, found.covariance
+
+        mean, covariance = self._steps.get(("moments", plan.layer.name, _named(plan.read)), select)
+        return Moments(mean=mean, covariance=covariance, by_channel=known.by_channel)
 
     def _unmasked(self, plan: LayerPlan) -> LayerState:
         """The layer without the channels that go."""

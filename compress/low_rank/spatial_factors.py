@@ -48,7 +48,7 @@ def _leading_left_vectors(matrix: NDArray[np.float64], count: int) -> NDArray[np
         vectors: NDArray[np.float64] = np.linalg.eigh(matrix @ matrix.T)[1][:, ::-1][:, :count]
         return vectors
     values, right = np.linalg.eigh(matrix.T @ matrix)
-    left = matrix @ right[:, ::-1][:, :count]
+    left: NDArray[np.float64] = matrix @ right[:, ::-1][:, :count]
     # Directions without a share in the answers have no length to divide by.
     left /= np.sqrt(np.maximum(values[::-1][:count], _SMALLEST * max(float(values[-1]), _SMALLEST)))
     return left

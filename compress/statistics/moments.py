@@ -30,7 +30,7 @@ class Moments:
         """The moments of some of the inputs, the same `columns` in every block."""
         return Moments(
             mean=self.mean[:, columns],
-            covariance=self.covariance[:, columns[:, None], columns[None, :]],
+            covariance=self.covariance.take(columns, axis=1).take(columns, axis=2),
             by_channel=self.by_channel,
         )
 

@@ -201,6 +201,9 @@ def _least_pivots_first(matrix: NDArray[np.float64], smallest: float) -> tuple[N
 def _panel(matrix: NDArray[np.float64], width: int, smallest: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The first `width` steps on (G, N, N): what is taken, shape (G, width), and its columns, shape (G, N, width)."""
     groups, size, _ = matrix.shape
+    if groups == 1:
+        alone, columns = _panel_of_one(matrix[0], width, smallest)
+        return alone[None], columns.T[None]
     block = np.arange(groups)
     picks = np.empty((groups, width), np.int64)
     panel = np.zeros((groups, size, width))
@@ -218,4 +221,25 @@ def _panel(matrix: NDArray[np.float64], width: int, smallest: float) -> tuple[ND
         power -= column**2
         taken[block, pick] = True
         picks[:, step] = pick
+    return picks, panel
+
+
+def _panel_of_one(
+    matrix: NDArray[np.float64], width: int, smallest: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """As `_panel` for one block (N, N), with less said per step: what is taken (width,), and its columns (width, N)."""
+    picks = np.empty(width, np.int64)
+    panel = np.empty((width, len(matrix)))
+    power, remains = matrix.diagonal().copy(), np.ones(len(matrix))
+    for step in range(width):
+        pick = int(power.argmin())
+        pivot = max(float(power[pick]), smallest) ** 0.5
+        column = panel[step]
+        np.subtract(matrix[pick], np.dot(panel[:step, pick], panel[:step]), out=column)
+        column *= remains
+        column /= pivot
+        column[pick] = pivot
+        power -= np.square(column)
+        power[pick], remains[pick] = np.inf, 0.0
+        picks[step] = pick
     return picks, panel

@@ -90,10 +90,13 @@ class LayerState:
         return replace(fewer, bias=bias.astype(np.float32))
 
     def take_inputs(
-        self, kept: NDArray[np.int64], weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None
+        self,
+        kept: NDArray[np.int64],
+        moments: Moments | None,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None = None,
     ) -> "LayerState":
-        """What `keep_inputs` gave, from the weight and the bias that it found."""
-        moments = None if self.moments is None else self.moments.select(self.columns_of(kept))
+        """What `keep_inputs` gave, from the moments, the weight and the bias that it found."""
         layer = _with_inputs(self.layer, len(kept))
         return replace(self, layer=layer, weight=weight, bias=bias, moments=moments)
 

@@ -46,8 +46,7 @@ def solve_symmetric(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> 
     try:
         factor = cho_factor(matrix, lower=True, check_finite=False)
     except LinAlgError:
-        general: NDArray[np.float64] = np.linalg.solve(matrix, right)
-        return general
+        return np.asarray(np.linalg.solve(matrix, right), np.float64)
     found: NDArray[np.float64] = cho_solve(factor, right, check_finite=False)
     return found
 

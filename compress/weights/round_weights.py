@@ -60,10 +60,12 @@ class _Grid:
     ) -> NDArray[np.float32]:
         """How far `targets` lie from what the integers stand for."""
         if self.scale is None or self.zero_point is None:
-            return np.subtract(targets, integers, out=out)
-        points = integers - self.zero_point[index]
-        points *= self.scale[index]
-        return np.subtract(targets, points, out=out)
+            points = integers
+        else:
+            points = integers - self.zero_point[index]
+            points *= self.scale[index]
+        errors: NDArray[np.float32] = np.subtract(targets, points, out=out)
+        return errors
 
 
 def round_compensated(

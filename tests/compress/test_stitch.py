@@ -19,7 +19,7 @@ from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from compress.variants import VariantStore
 from tests.compress.conftest import Loaded
-from tests.compress.policies import assorted, mixed, names_of, narrowed, uniform_format, vanished
+from tests.compress.policies import assorted, joint, mixed, names_of, narrowed, uniform_format, vanished
 from tests.compress.zoo import write
 from tests.compress.zoo.case import Case, GraphBuilder, vectors
 
@@ -123,6 +123,22 @@ def test_the_store_never_changes_the_bytes(load: Callable[[str], Loaded]) -> Non
     backwards = {policy: shared.build(policy).onnx_bytes for policy in reversed(policies)}
     for policy in policies:
         assert without.build(policy).onnx_bytes == backwards[policy]
+
+
+@pytest.mark.parametrize("name", ["residual", "transformer_block"])
+def test_what_layers_share_on_their_way_never_changes_the_bytes(
+    load: Callable[[str], Loaded], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refits, moments, factors and eliminations: kept from other policies, or found anew for each layer."""
+    loaded = load(name)
+    keeping = loaded.compressor()
+    monkeypatch.setattr("compress.workshop._STEPS_LIMIT_BYTES", 0)
+    forgetful = loaded.compressor(store=VariantStore(limit_bytes=0))
+    policies = [joint(keeping, seed) for seed in range(6)]
+    kept = {policy: keeping.build(policy).digest for policy in reversed(policies)}
+    assert len(set(kept.values())) == len(policies)
+    for policy in policies:
+        assert forgetful.build(policy).digest == kept[policy]
 
 
 def test_a_folder_serves_other_processes(load: Callable[[str], Loaded], tmp_path: Path) -> None:

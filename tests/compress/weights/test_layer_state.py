@@ -76,7 +76,7 @@ def test_a_layer_without_inputs_answers_its_mean(name: str) -> None:
 def test_what_was_kept_before_is_taken_again(name: str) -> None:
     state, kept = _states()[name], np.array([1, 4, 6])
     once = state.keep_inputs(kept)
-    again = state.take_inputs(kept, once.weight, once.bias)
+    again = state.take_inputs(kept, once.moments, once.weight, once.bias)
     assert again.layer == once.layer
     np.testing.assert_array_equal(again.rows, once.rows)
     np.testing.assert_array_equal(again.moments.covariance, once.moments.covariance)  # type: ignore[union-attr]
