@@ -11,6 +11,7 @@ from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.elimination import interplay, plan_elimination
 from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.importance import LayerImportance, weigh_layers
 from search.samplers.frontier.known import observe_known
 from search.samplers.frontier.link import Link
 from search.samplers.frontier.neighbourhood import key
@@ -109,6 +110,15 @@ class Knowledge:
         if strange:
             raise ValueError(f"parameters must be one choice of every knob, got {strange[0]}")
         return self._cost.predict(np.stack([row for row in rows if row is not None]))
+
+    def layer_importance(self) -> tuple[LayerImportance, ...]:
+        """What is expected of each layer turned alone, the one that can save most of the cost first."""
+        nothing = np.zeros((1, len(self.variables.knobs)), np.int64)
+        own = {
+            layer: float(self._cost.expected_part(table, nothing)[0])
+            for layer, table in self.variables.form_tables.items()
+        }
+        return weigh_layers(self.variables, self._cost.expected(), self._damage.expected(), own)
 
     def _take(self, observed: Observed) -> None:
         if not math.isnan(observed.cost_ratio):

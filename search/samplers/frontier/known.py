@@ -38,8 +38,7 @@ def observe_known(
 
 
 def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
-    first = len(variables.knobs) + len(variables.edges)
-    place = {name: position for position, name in enumerate(variables.forms, start=first)}
+    place = variables.form_tables
     for timed in table:
         choices = variables.encode(dict(timed.params))
         if choices is None:

@@ -83,6 +83,14 @@ class Regression:
         """The sum as one sample of the tempered posterior has it."""
         return self.design.energy(self._fitted().draw(generator, _TEMPERATURE))
 
+    def expected(self) -> Energy:
+        """The sum as the posterior's mean has it."""
+        return self.design.energy(self._fitted().mean)
+
+    def expected_part(self, table: int, choices: Choices) -> Array:
+        """What the posterior's mean has in one table of the sum, by assignment."""
+        return np.asarray(self.design.part(table, choices) @ self._fitted().mean, np.float64)
+
     def predict(self, choices: Choices) -> tuple[Array, Array]:
         """Means and standard deviations of the sums, noise and misfit left out."""
         return self._fitted().predict(self.design.rows(choices))

@@ -84,6 +84,11 @@ class Variables:
         return Layout(sizes=self.sizes, scopes=(*((at,) for at in range(len(self.knobs))), *pairs, *forms, *crossings))
 
     @cached_property
+    def form_tables(self) -> Mapping[str, int]:
+        """By layer of a known size: the position of its table in the layout."""
+        return {name: position for position, name in enumerate(self.forms, start=len(self.knobs) + len(self.edges))}
+
+    @cached_property
     def _positions(self) -> list[dict[Choice, int]]:
         return [{choice: position for position, choice in enumerate(knob.choices)} for knob in self.knobs]
 

@@ -38,8 +38,8 @@ def build_work_design(variables: Variables, priors: Priors) -> Design:
     totals = sum((form.whole for form in variables.forms.values()), np.zeros(4))
     units = np.where(totals > 0, totals, 1.0)
     first = len(variables.knobs) + len(variables.edges)
-    for table, form in enumerate(variables.forms.values(), start=first):
-        _add_layer(made, form, priors, units, variables.layout.offsets[table])
+    for name, form in variables.forms.items():
+        _add_layer(made, form, priors, units, variables.layout.offsets[variables.form_tables[name]])
     never_negative = np.zeros(variables.layout.offsets[-1], bool)
     for table, crossing in enumerate(variables.crossings, start=first + len(variables.forms)):
         start, behind = variables.layout.offsets[table : table + 2]
