@@ -49,14 +49,15 @@ def ask_unseen(
                     continue
                 plan = proposed, {}
         trial, policy = _begin(study, space, seen, plan)
+        rival = _rival(study, seen, trial, policy)
+        if policy.digest not in seen.candidates and rival is None:  # as of now: another may have finished it meanwhile
+            return trial, policy
+        repeats, repeated = repeats + 1, trial.params
         if policy.digest in seen.candidates:
-            repeats, repeated = repeats + 1, trial.params
             tell_duplicate(study, trial, seen.candidates[policy.digest])
-        elif (rival := _rival(study, seen, trial, policy)) is not None:
+        else:
             trial.set_user_attr(YIELDED_TO, rival)
             _tell_failed(study, trial)
-        else:
-            return trial, policy
         seen.refresh(study)
     return None
 

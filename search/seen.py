@@ -93,8 +93,11 @@ class Seen:
 
         It costs what is new: trials that have ended are read once.
         """
-        if self._elsewhere:
-            self._bury(study)
+        self._read(study)
+        if self._elsewhere and self._bury(study):
+            self._read(study)
+
+    def _read(self, study: "optuna.Study") -> None:
         trials = study.get_trials(deepcopy=False)
         for number in [*self.open, *range(self._known, len(trials))]:
             self._take(trials[number])
@@ -110,14 +113,15 @@ class Seen:
         """The trials before `number` that other workers still choose parameters for."""
         return {other for other, digest in self.open.items() if other < number and digest is None} - self.lost
 
-    def _bury(self, study: "optuna.Study") -> None:
-        """End what workers that are gone were at."""
+    def _bury(self, study: "optuna.Study") -> bool:
+        """End what workers that are gone were at; whether there was anything."""
         self.end_stale()
         trials = study.get_trials(deepcopy=False)
-        for number in self._elsewhere:
-            worker = WorkerId.of(trials[number].user_attrs)
-            if not trials[number].state.is_finished() and worker is not None and worker.is_gone(self.here):
-                end_left_running(study, trials[number])
+        workers = {number: WorkerId.of(trials[number].user_attrs) for number in self._elsewhere}
+        left = [number for number, worker in workers.items() if worker is not None and worker.is_gone(self.here)]
+        for number in left:
+            end_left_running(study, trials[number])
+        return bool(left)
 
     def _take(self, trial: "optuna.trial.FrozenTrial") -> None:
         number, state = trial.number, trial.state.name

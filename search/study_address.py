@@ -75,7 +75,7 @@ class StudyAddress:
     @property
     def shown(self) -> str:
         """Its URL without any password: for files, messages and other eyes."""
-        plain = self.url.set(password=None).difference_update_query(_SECRETS)
+        plain = self.url._replace(password=None).difference_update_query(_SECRETS)  # `set` keeps what is None
         return plain.render_as_string(hide_password=False)
 
     def __str__(self) -> str:

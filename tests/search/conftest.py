@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -192,6 +193,40 @@ def ssh_server(tmp_path: Path) -> Iterator[Any]:
 def board(ssh_server: Any, profile: HardwareProfile) -> HardwareProfile:
     """This machine as a board in the next room: another host to us, its name and its cores apart."""
     return profile.model_copy(update={"name": "board", "reach": ssh_server.reach(connect_timeout_s=2.0)})
+
+
+def _postgres_servers() -> Any:
+    spec = importlib.util.spec_from_file_location("postgres_server", HERE / "postgres_server.py")
+    assert spec is not None
+    assert spec.loader is not None
+    servers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(servers)
+    if servers.why_not():
+        pytest.skip(servers.why_not())
+    pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'paretune[postgresql]')")
+    return servers
+
+
+@pytest.fixture
+def postgres() -> Iterator[Any]:
+    """A real PostgreSQL on loopback, which can be stopped and started again."""
+    with _postgres_servers().PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def guarded_postgres() -> Iterator[Any]:
+    """One that asks for a password."""
+    with _postgres_servers().PostgresServer(password="hush-hush") as server:  # noqa: S106  # a throw-away one
+        yield server
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ class PostgresServer:
     """
 
     def __init__(self, password: str | None = None) -> None:
-        self._password = password
+        self.password = password
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -56,18 +56,18 @@ class PostgresServer:
     @property
     def url_with_password(self) -> str:
         """Where it is, with its password."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/postgres"
 
     def __enter__(self) -> PostgresServer:
-        self._folder = tempfile.TemporaryDirectory(prefix="paretune-pg-", dir="/tmp")  # noqa: S108
+        self._folder = tempfile.TemporaryDirectory(prefix="paretune-pg-", dir="/tmp")
         folder = Path(self._folder.name)
         if os.geteuid() == 0:
             owner = pwd.getpwnam(_SERVER_USER)
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         secret = folder / "password"
-        secret.write_text(self._password or "unused")
+        secret.write_text(self.password or "unused")
         secret.chmod(0o644)
-        method = "trust" if self._password is None else "scram-sha-256"
+        method = "trust" if self.password is None else "scram-sha-256"
         self._run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", method, f"--pwfile={secret}", "--no-sync")
         self.start()
         return self
@@ -80,7 +80,9 @@ class PostgresServer:
         """Start it and wait until it takes connections."""
         folder = Path(self._folder.name)
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        command = self._command("postgres", "-D", str(folder / "data"), "-p", str(self.port), "-k", str(folder), *settings)
+        command = self._command(
+            "postgres", "-D", str(folder / "data"), "-p", str(self.port), "-k", str(folder), *settings
+        )
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
         waiting = self._command("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-q")
