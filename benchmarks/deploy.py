@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from unittest.mock import patch
 
 from benchmarks.figures import Figure, parser, report
 
@@ -21,6 +22,7 @@ Given = TypeVar("Given")
 _WIDTH = 1024
 _LAYERS, _QUICK_LAYERS = 24, 4
 _TRIALS = 2  # FP32 and all 8-bit
+_ATTEMPTS = 4
 
 _WORKLOAD = '''
 """A stack of fully connected layers on made-up numbers: large files, cheap data."""
@@ -65,11 +67,18 @@ def main() -> None:
 
 
 def _search(folder: Path, layers: int) -> Path:
-    """A finished run of the stack."""
+    """A finished run of the stack, its 8-bit form confirmed."""
+    from search.point import ALL_8_BIT_LABEL
+    from search.results import read_result
+
     (folder / "workload.py").write_text(_WORKLOAD.format(width=_WIDTH, layers=layers))
     (folder / "stack.onnx").write_bytes(_stack(layers))
-    _paretune("search", folder / "workload.py", "--trials", _TRIALS, "--out", folder / "run")
-    return folder / "run"
+    for _ in range(_ATTEMPTS):  # on a busy machine not every point can be confirmed at once
+        _paretune("search", folder / "workload.py", "--trials", _TRIALS, "--out", folder / "run")
+        points = read_result(folder / "run").points
+        if any(point.confirmed and point.label == ALL_8_BIT_LABEL for point in points):
+            return folder / "run"
+    raise SystemExit("the 8-bit network could not be confirmed: this machine is too busy to measure on")
 
 
 def _stack(layers: int) -> bytes:
@@ -92,20 +101,16 @@ def _stack(layers: int) -> bytes:
 
 def _export(run: Path, bundle: Path, *, asked: float | None) -> dict[str, Figure]:
     """Export the smallest confirmed point; the seconds in the measurement are taken out."""
-    import deploy.export
+    from deploy.export import export_bundle
+    from deploy.remeasure import remeasure
     from search.export import exportable
     from search.results import read_result
 
     confirmed = [point for point in read_result(run).points if point.confirmed]
     smallest = min(confirmed, key=lambda point: point.model_bytes or 0)
-    measuring = _Stopwatch()
-    measure = deploy.export.remeasure
-    deploy.export.remeasure = measuring.around(measure)
-    try:
-        whole = _Stopwatch()
-        exported = whole.around(lambda: deploy.export.export_bundle(exportable(run, smallest.digest), bundle))()
-    finally:
-        deploy.export.remeasure = measure
+    measuring, whole = _Stopwatch(), _Stopwatch()
+    with patch("deploy.export.remeasure", measuring.around(remeasure)):
+        exported = whole.around(lambda: export_bundle(exportable(run, smallest.digest), bundle))()
     size = exported.manifest.files["model.onnx"].bytes
     return {
         "size of model.onnx": Figure(value=size / 1e6, unit="MB", better="lower"),

@@ -5,6 +5,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from deploy.bundle import BuiltEngine
 from deploy.errors import RemeasuredOtherwiseError, UnreliableLatencyError
 from hwprofiles import HardwareProfile, Machine
-from latency import CONFIRM, Effort, Measurement, Meter, combine
+from latency import CONFIRM, Measurement, Meter, combine
 
 PASSES = 2
 """As the confirmation: what drifts between the moments belongs to the interval."""
@@ -83,7 +84,7 @@ def remeasure(
     timed: Timed,
     *,
     admit: Callable[[Machine, str], None] = lambda machine, runtime: None,
-    effort: Effort | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Remeasured:
     """Time the model against FP32 on the target, in `PASSES` passes, up to `MOST_PASSES` where these say too little.
 
@@ -91,33 +92,53 @@ def remeasure(
         profile: The target.
         timed: The two networks and their inputs.
         admit: Given the machine that answered and its runtime before anything is timed; refuses them by raising.
-        effort: Of a pass; the confirmation's unless given.
+        meanwhile: Done before anything is timed, on this machine while its workers start.
 
     Raises:
         UnreliableLatencyError: The machine is too busy for a latency.
         MeasurementError: One of the two does not run there.
         TargetError: The target cannot be reached.
     """
-    with (
-        engine_folder(timed.engine, timed.model) as folder,
-        Meter(profile, timed.fp32, timed.feeds, built=folder) as meter,
-    ):
-        admit(meter.machine, meter.runtime)
-        passes: list[Measurement] = []
-        while len(passes) < PASSES or (len(passes) < MOST_PASSES and combine(passes).grade == "unreliable"):
-            passes.append(
-                meter.measure(timed.model, session_entries=timed.session_entries, effort=effort or EFFORT, fresh=True)
+    with engine_folder(timed.engine, timed.model) as folder:
+        meter = Meter(profile, timed.fp32, timed.feeds, built=folder)
+        with _started(meter, meanwhile, at_once=profile.reach.transport == "local"):
+            admit(meter.machine, meter.runtime)
+            passes: list[Measurement] = []
+            while len(passes) < PASSES or (len(passes) < MOST_PASSES and combine(passes).grade == "unreliable"):
+                passes.append(
+                    meter.measure(timed.model, session_entries=timed.session_entries, effort=EFFORT, fresh=True)
+                )
+            found = Remeasured(
+                passes=tuple(passes),
+                machine=meter.machine,
+                runtime=meter.runtime,
+                overhead_s=meter.cost.overhead_s,
+                inference_s=meter.cost.inference_s,
             )
-        found = Remeasured(
-            passes=tuple(passes),
-            machine=meter.machine,
-            runtime=meter.runtime,
-            overhead_s=meter.cost.overhead_s,
-            inference_s=meter.cost.inference_s,
-        )
     if found.whole.grade == "unreliable":
         raise UnreliableLatencyError(f"latency is unreliable: {found.whole.reason}; {found.whole.remedy}")
     return found
+
+
+@contextmanager
+def _started(meter: Meter, meanwhile: Callable[[], None], *, at_once: bool) -> Iterator[None]:
+    """The meter, open. Its workers import their runtimes for a second; that time is used where it costs nobody else's.
+
+    Args:
+        meter: To be opened and closed.
+        meanwhile: What there is to do besides; done before the block begins.
+        at_once: Whether that may be done at the same time. A small board must not hold both.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        opened = pool.submit(meter.__enter__) if at_once else None
+        try:
+            meanwhile()
+            opened = opened or pool.submit(meter.__enter__)
+            opened.result()
+            yield
+        finally:
+            if opened is not None and opened.exception() is None:
+                meter.__exit__(None, None, None)
 
 
 @contextmanager

@@ -14,9 +14,11 @@ import pytest
 from deploy.errors import BundleError, UnreliableLatencyError
 from deploy.promises import Budgets
 from deploy.remeasure import Remeasured
+from deploy.revalidate import revalidate
 from deploy.verdict import Check, Verdict
 from deploy.verify import verify_bundle
 from hwprofiles import HardwareProfile, load_profile
+from latency import Meter
 from workloads import Workload, load
 
 Edit = Callable[..., None]
@@ -29,7 +31,17 @@ def check(verdict: Verdict, name: str) -> Check:
 @pytest.fixture
 def known_latency(monkeypatch: pytest.MonkeyPatch, measured: Remeasured) -> None:
     """The latency as it was measured for the export: these tests are about something else."""
-    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments: measured)
+    monkeypatch.setattr("deploy.verify.remeasure", taken_as(measured))
+
+
+def taken_as(measured: Remeasured) -> Callable[..., Remeasured]:
+    """What `remeasure` does, but for measuring."""
+
+    def take(*arguments: Any, meanwhile: Callable[[], None] = lambda: None) -> Remeasured:
+        meanwhile()
+        return measured
+
+    return take
 
 
 def test_a_bundle_as_it_was_exported_keeps_its_promises(bundle: Path) -> None:
@@ -49,7 +61,7 @@ def test_one_flipped_byte_of_the_network_breaks_it_before_anything_is_run(
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(data)
-    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments: pytest.fail("it was run"))
+    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments, **others: pytest.fail("it was run"))
     verdict = verify_bundle(bundle)
     (broken,) = verdict.failed
     assert (broken.name, broken.status) == ("files", "broken")
@@ -72,9 +84,9 @@ def test_nobody_is_accused_on_one_occasion_alone(
     """What was too slow once is measured anew, and both occasions are judged as one."""
     occasions: list[Remeasured] = []
 
-    def note(*arguments: Any) -> Remeasured:
+    def note(*arguments: Any, **others: Any) -> Remeasured:
         occasions.append(measured)
-        return measured
+        return taken_as(measured)(*arguments, **others)
 
     monkeypatch.setattr("deploy.verify.remeasure", note)
     assert verify_bundle(bundle).is_kept
@@ -149,7 +161,7 @@ def test_a_network_that_reads_files_beside_it_is_never_loaded(
     tensor.external_data.add(key="location", value="../../../../etc/passwd")
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     edit(rehash=True)
-    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments: pytest.fail("it was loaded"))
+    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments, **others: pytest.fail("it was loaded"))
     (broken,) = verify_bundle(bundle).failed
     assert "in another file; it must hold them all" in broken.reason
 
@@ -159,10 +171,11 @@ def test_a_network_that_does_not_load_is_a_broken_promise(bundle: Path, edit: Ed
     model.graph.node[0].op_type = "NoSuchOperator"
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     edit(rehash=True)
-    (broken,) = verify_bundle(bundle).failed
-    assert broken.name == "latency"
-    assert broken.reason.startswith("it does not run: ")
-    assert "NoSuchOperator" in broken.reason
+    broken = verify_bundle(bundle).failed
+    assert [each.name for each in broken] == ["latency", "accuracy"]
+    for each in broken:
+        assert each.reason.startswith("it does not run: ")
+        assert "NoSuchOperator" in each.reason
 
 
 @pytest.mark.usefixtures("known_latency")
@@ -202,7 +215,7 @@ def test_nothing_that_the_bundle_says_of_its_target_starts_anything(
     """Provider options can name libraries, and a GPU's engine is code: neither comes from what somebody sent."""
     seen: list[HardwareProfile] = []
 
-    def note(profile: HardwareProfile, *arguments: Any) -> None:
+    def note(profile: HardwareProfile, *arguments: Any, **others: Any) -> None:
         seen.append(profile)
         raise UnreliableLatencyError("that is enough")
 
@@ -229,6 +242,27 @@ def test_what_cannot_be_measured_is_neither_kept_nor_broken(bundle: Path, monkey
     monkeypatch.setattr("deploy.remeasure.MOST_PASSES", 2)
     with pytest.raises(UnreliableLatencyError, match="latency is unreliable: "):
         verify_bundle(bundle)
+
+
+def test_nothing_else_runs_while_a_latency_is_taken(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation overlaps with the start of the workers, and is over before the first inference is timed."""
+    events: list[str] = []
+
+    def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **others: Any) -> Any:
+            events.append(f"{name} begins")
+            try:
+                return call(*arguments, **others)
+            finally:
+                events.append(f"{name} ends")
+
+        return noted
+
+    monkeypatch.setattr("deploy.verify.revalidate", noting("validation", revalidate))
+    monkeypatch.setattr("latency.measure.Meter.measure", noting("timing", Meter.measure))
+    assert verify_bundle(bundle).is_kept
+    assert events[:3] == ["validation begins", "validation ends", "timing begins"]
+    assert events.count("validation begins") == 1
 
 
 def test_an_emulated_target_has_no_latency(bundle: Path) -> None:

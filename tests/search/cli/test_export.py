@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from search import RunResult
 
 Call = Callable[..., "CompletedProcess[str]"]
+Start = Callable[..., "Popen[str]"]
 
 
 def flip(path: Path) -> None:
@@ -77,9 +78,11 @@ def test_the_knee_goes_from_the_run_to_a_gate(call: Call, finished: RunResult, t
 
 
 @pytest.mark.slow
-def test_the_demos_knee_goes_from_the_search_to_a_gate(call: Call, tmp_path: Path) -> None:
-    searched = call("search", "mnist-resnet", "--trials", "3", "--out", "demo")
-    assert searched.returncode == 0, searched.stderr
+@pytest.mark.timeout(1200)
+def test_the_demos_knee_goes_from_the_search_to_a_gate(start: Start, call: Call, tmp_path: Path) -> None:
+    process = start("search", "mnist-resnet", "--trials", "3", "--out", "demo")
+    _, errors = process.communicate(timeout=700)
+    assert process.returncode == 0, errors
     walk(call, tmp_path / "demo", tmp_path)
 
 
