@@ -42,6 +42,10 @@ class PredictionFit:
         """Half of the predictions were at least this close, as a share of what was measured."""
         return median(prediction.error for prediction in self.predictions)
 
+    def latest(self, count: int) -> PredictionFit:
+        """The last `count` of them, at least one: what the model has learned by now."""
+        return PredictionFit(predictions=self.predictions[-count:])
+
     def within(self, share: float) -> float:
         """The share of predictions that were off by at most `share`."""
         return sum(prediction.error <= share for prediction in self.predictions) / len(self.predictions)

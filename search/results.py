@@ -82,7 +82,10 @@ def read_result(path: Path) -> RunResult:
     if fp32_metric is None:
         raise _nothing_yet(folder)
     points = [
-        confirmed(point, confirmations[point.digest]) if point.digest in confirmations else point for point in searched
+        confirmed(point, confirmations[point.digest])
+        if point.state == "complete" and point.digest in confirmations
+        else point
+        for point in searched
     ]
     fp32_cost = {"fp32_latency_ms": attributes.get(FP32_MS), "fp32_instructions": attributes.get(FP32_INSTRUCTIONS)}
     facts = _read_facts(folder, config, points, fp32_cost, fp32_metric=fp32_metric)

@@ -13,6 +13,7 @@ from search.report.notation import MINUS, drop_text, drop_unit, duration_text, s
 _LAYERS_SHOWN = 8
 _NAME_SHOWN = 36
 _MOST_OF_IT = 0.9
+_LATEST = 20
 CLOSE, NEAR = 0.05, 0.10
 """Predictions that are off by at most so much are counted."""
 
@@ -49,10 +50,11 @@ def reference_text(convergence: Convergence, facts: ReportFacts) -> str:
 def fit_text(fit: PredictionFit, facts: ReportFacts) -> str:
     """Write how far predictions were off."""
     count = len(fit.predictions)
+    lately = f"; of the latest {_LATEST}: {percent_text(fit.latest(_LATEST).median_error)}"
     return (
         f"{words_of(facts).cost} foreseen of {count} {'trial' if count == 1 else 'trials'}: median error "
         f"{percent_text(fit.median_error)}, {fit.within(CLOSE):.0%} within {CLOSE:.0%}, "
-        f"{fit.within(NEAR):.0%} within {NEAR:.0%}"
+        f"{fit.within(NEAR):.0%} within {NEAR:.0%}{lately if count >= 2 * _LATEST else ''}"
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DEVICE_SHOWN = 48
 _DIRECT = ("FP32", "all 8-bit")  # labelled where they stand
 
 
@@ -75,9 +76,10 @@ def _write_around(figure: Figure, selection: Selection, view: View, facts: Repor
     words = words_of(facts)
     if words.kind_note:
         figure.text(0.92, 0.95, words.kind_note, fontsize=12, ha="right", color=KNEE, weight="bold")
+    stopped = f", {facts.trials_stopped} stopped" if facts.trials_stopped else ""
     below = (
-        f"FP32: {words.text(facts.fp32_cost)} on {shortened(facts.device, 48)}  ·  "
-        f"{facts.trials_finished} trials, {facts.trials_failed} failed  ·  up and to the right is better"
+        f"FP32: {words.text(facts.fp32_cost)} on {shortened(facts.device, _DEVICE_SHOWN - len(stopped))}  ·  "
+        f"{facts.trials_finished} trials{stopped}, {facts.trials_failed} failed  ·  up and to the right is better"
     )
     figure.text(0.085, 0.912, below, fontsize=10, color="#555555", parse_math=False)
     note = outside_note(selection, view, facts.fp32_metric)

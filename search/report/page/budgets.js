@@ -1,6 +1,6 @@
 // Budgets: a slider and a number each, how many points keep them, and which of these `paretune select` would choose.
 (() => {
-  const { data, element, quoted, limits } = paretune;
+  const { data, element, limits } = paretune;
   const rows = Array.from(document.querySelectorAll("#budgets .budget"));
 
   function follow(row) {
@@ -33,10 +33,10 @@
   function command(run) {
     const given = data.budgets.filter(({ column }) => limits[column] !== null);
     if (data.runs[run].folder === null || given.some(({ option }) => option === "")) {
-      return "";
+      return [];
     }
     const words = given.flatMap(({ option, column, scale }) => [option, String(Number((limits[column] * scale).toPrecision(9)))]);
-    return ["paretune", "select", data.runs[run].folder, ...words].map(quoted).join(" ");
+    return paretune.command(["paretune", "select", data.runs[run].folder, ...words]);
   }
 
   function answer(run) {
@@ -57,8 +57,10 @@
       const among = `${rule} of ${confirmed.length} confirmed ${confirmed.length === 1 ? "point" : "points"}${where}`;
       line.append("Best: ", button, `, ${among}: ${shown.lines[position][0]}`);
       const said = command(run);
-      if (said) {
-        line.append(element("br"), element("code", said));
+      if (said.length) {
+        const code = element("code");
+        code.append(...said);
+        line.append(element("br"), code);
       }
     }
     return line;

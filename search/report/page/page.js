@@ -45,6 +45,12 @@ const paretune = (() => {
     repaint: () => notify("theme"),
     // As a POSIX shell wants it: Python's shlex.quote.
     quoted: (word) => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`),
+    // A command's words, for a <code>: each is kept whole where a line ends.
+    command: (words) => words.flatMap((word, at) => {
+      const shown = document.createElement("span");
+      shown.textContent = paretune.quoted(word);
+      return at === 0 ? [shown] : [" ", shown];
+    }),
     element(name, text, className) {
       const made = document.createElement(name);
       made.textContent = text ?? "";

@@ -1,6 +1,6 @@
 // The chosen point: its figures, the command that exports it, and what it does to each layer.
 (() => {
-  const { data, element, quoted } = paretune;
+  const { data, element } = paretune;
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const at = (id) => document.getElementById(id);
   const bits = (format) => ({ FP32: 32, fp32: 32, fp16: 16 })[format] ?? Number(/\d+/.exec(format)?.[0] ?? 16);
@@ -43,7 +43,7 @@
     const words = ["paretune", "export", run.folder, "--point", digest, "--out", `bundle-${digest.slice(0, 8)}`];
     const hasCommand = isConfirmed && run.folder !== null;
     at("policy-command-box").hidden = !hasCommand;
-    at("policy-command").textContent = hasCommand ? words.map(quoted).join(" ") : "";
+    at("policy-command").replaceChildren(...(hasCommand ? paretune.command(words) : []));
     at("policy-copied").textContent = "";
     at("policy-export-note").textContent = isConfirmed
       ? "Confirmed. Export it with:"

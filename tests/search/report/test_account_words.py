@@ -52,6 +52,16 @@ def test_the_terminal_says_how_far_how_well_and_where(make_run: Callable[..., An
     assert all(len(line) <= 130 for line in lines)
 
 
+def test_a_model_that_has_learned_is_judged_by_its_latest(make_run: Callable[..., Any]) -> None:
+    _, facts = make_run()
+    errors = [0.2] * 30 + [0.01] * 20
+    fit = PredictionFit(
+        predictions=tuple(Prediction(number=at, predicted=1 + error, measured=1.0) for at, error in enumerate(errors))
+    )
+    (line,) = account_lines(SearchAccount(fit=fit), facts)
+    assert line.endswith("median error 20.0%, 40% within 5%, 40% within 10%; of the latest 20: 1.0%")
+
+
 def test_what_is_not_known_is_not_said(make_run: Callable[..., Any]) -> None:
     _, facts = make_run()
     assert account_lines(NO_ACCOUNT, facts) == []
