@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -33,16 +33,22 @@ class Figure:
         return self.value <= self.asked if self.better == "lower" else self.value >= self.asked
 
 
-def parser(description: str | None, *, quick: str, workload: str | None = None) -> argparse.ArgumentParser:
+def parser(
+    description: str | None, *, quick: str, workload: str | None = None, workloads: Sequence[str] = ()
+) -> argparse.ArgumentParser:
     """The options that every benchmark takes.
 
     Args:
         description: What the benchmark measures.
         quick: What `--quick` does, for the help.
         workload: The default of `--workload`.
+        workloads: The same where it takes several.
     """
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--workload", default=workload, help="a Python file or a built-in's name")
+    if workloads:
+        made.add_argument("--workload", nargs="+", default=workloads, help="Python files or built-ins' names")
+    else:
+        made.add_argument("--workload", default=workload, help="a Python file or a built-in's name")
     made.add_argument("--quick", action="store_true", help=quick)
     return made
 
