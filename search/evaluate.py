@@ -16,6 +16,7 @@ from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, RETRY, SEARCH, Effort
+from latency.worker.turn import working
 from search.course import Course
 from search.pace import Pace
 from search.partial import PartialOutcome
@@ -88,7 +89,7 @@ class Evaluator:
         Raises:
             PolicyError: It cannot be built.
         """
-        with self._stages.stage("building"):
+        with working(), self._stages.stage("building"):
             return self._compressor.build(policy)
 
     def evaluate(
@@ -132,7 +133,7 @@ class Evaluator:
         return course.outcome()
 
     def _begin(self, candidate: Candidate, reference_ms: float | None) -> Course:
-        with self._stages.stage("checking"):
+        with working(), self._stages.stage("checking"):
             checked = open_checked(
                 candidate,
                 self._compressor.network,

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from compress.runtime import open_session
+from latency.worker.turn import working
 from search.stages import StageClock
 from workloads import Evaluation, Feeds, Metric, Predict, Samples, chunk_ends, evaluate, session_predictor
 
@@ -50,10 +51,10 @@ def validate_fp32(network: bytes, samples: Samples, metric: Metric, *, threads: 
 
 
 def counting(predict: Predict, stages: StageClock) -> Predict:
-    """`predict`, its seconds counted as inference."""
+    """`predict`, its seconds counted as inference; it waits while another worker on this machine takes times."""
 
     def counted(feeds: Feeds) -> Mapping[str, NDArray[Any]]:
-        with stages.stage("accuracy inference"):
+        with working(), stages.stage("accuracy inference"):
             return predict(feeds)
 
     return counted

@@ -14,6 +14,7 @@ from latency.worker.engine import EngineError
 from latency.worker.loadgen import run_loadgen
 from latency.worker.machine import machine_facts, machine_state
 from latency.worker.schedule import interleave, warm_up
+from latency.worker.turn import measuring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,14 +113,20 @@ class Operations:
 
     def warm_up(self, slots: list[str], budget_s: float) -> dict[str, Any]:
         """Runs the slots in turn until their times settle."""
-        return warm_up([self._slot(slot) for slot in slots], budget_s)
+        engines = [self._slot(slot) for slot in slots]
+        with measuring():
+            return warm_up(engines, budget_s)
 
     def time_interleaved(
         self, slots: list[str], budget_s: float, min_rounds: int, limit_s: float, stays: list[int] | None = None
     ) -> dict[str, Any]:
-        """Times two slots in the order A-B-B-A; ``stays`` are those of an earlier answer that this one goes on from."""
-        first, second = slots
-        return interleave(self._slot(first), self._slot(second), budget_s, min_rounds, limit_s, stays)
+        """Times two slots in the order A-B-B-A; ``stays`` are those of an earlier answer that this one goes on from.
+
+        It waits for its turn on this machine.
+        """
+        first, second = (self._slot(slot) for slot in slots)
+        with measuring():
+            return interleave(first, second, budget_s, min_rounds, limit_s, stays)
 
     def count_marked(self, slot: str, inferences: int) -> dict[str, Any]:
         """Runs the slot between marks, for an instruction counter that watches this process; no time is taken."""
@@ -160,7 +167,9 @@ class Operations:
 
         Each row has ``name``, ``operator``, ``kernel``, ``median_ns`` and ``calls``, in the order they run.
         """
-        return {"layers": self._slot(slot).layers(count)}
+        engine = self._slot(slot)
+        with measuring():
+            return {"layers": engine.layers(count)}
 
     def artifact(self, slot: str, path: str) -> dict[str, Any]:
         """Writes what the engine built of the model to a file, and says what it is for; ``kind`` is None without."""
