@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ from search.asking import ask_unseen, tell_duplicate
 from search.errors import FailingTrialsError, SearchError
 from search.evaluate import Evaluator
 from search.fidelity import Fidelity
-from search.figures import is_fraction
 from search.partial import PartialOutcome
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_INSTRUCTIONS, FP32_MS
 from search.seen import Seen, mark_interrupted
 from search.space import SearchSpace
+from search.speedup import best_speedup, closeness
 from search.stages import StageClock
 from search.stopping import Watch
 from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
@@ -275,20 +275,3 @@ class SearchLoop:
                 note=note,
             )
         )
-
-
-def closeness(outcomes: Sequence[Outcome]) -> tuple[float, str]:
-    """The drop, in the metric's unit, up to which a candidate is close to FP32, and its name.
-
-    One percentage point where FP32's metric is a fraction. An error or a score has another scale: there it is 1% of
-    FP32's own.
-    """
-    fp32 = next((outcome.metric + outcome.metric_drop for outcome in outcomes), 0.0)
-    return (0.01, "1 point") if is_fraction(fp32) else (0.01 * abs(fp32), "1% of FP32's metric")
-
-
-def best_speedup(outcomes: Sequence[Outcome]) -> float | None:
-    """The largest gain, FP32's cost over the candidate's, among outcomes that are close to FP32; None where none is."""
-    tolerance, _ = closeness(outcomes)
-    ratios = [outcome.cost_ratio for outcome in outcomes if outcome.metric_drop <= tolerance]
-    return 1.0 / min(ratios) if ratios else None

@@ -14,7 +14,7 @@ from compress.errors import PolicyError
 from compress.policy import Policy
 from latency import MeasurementError
 from search.errors import FailingTrialsError, SearchError
-from search.loop import Budget, SearchLoop, best_speedup, closeness
+from search.loop import Budget, SearchLoop
 from search.progress import Progress
 from search.results import FP32_MS
 from search.seen import resume
@@ -277,25 +277,3 @@ def test_fp32_is_evaluated_however_late_it_is(study: optuna.Study, run: Run) -> 
     evaluator = FakeEvaluator(clock.tick)
     run(evaluator, budget=Budget(deadline_s=100.0), clock=clock)
     assert len(evaluator.evaluated) == 1
-
-
-def test_the_best_speedup_is_among_those_near_fp32(study: optuna.Study, run: Run) -> None:
-    assert best_speedup([]) is None
-    run(FakeEvaluator(), budget=Budget(trials=16))
-    assert best_speedup(outcomes_of(study.trials)) == pytest.approx(1 / 0.91)
-
-
-@pytest.mark.parametrize(
-    ("fp32", "drop", "close"),
-    [
-        (0.9, 0.01, "1 point"),
-        (0.9, 0.011, ""),
-        (-2e-4, 1e-6, "1% of FP32's metric"),
-        (-2e-4, 0.009, ""),
-        (40, 0.3, "1%"),
-    ],
-)
-def test_what_is_near_fp32_goes_by_the_scale_of_the_metric(fp32: float, drop: float, close: str) -> None:
-    outcomes = [make_outcome(metric=fp32 - drop, metric_drop=drop)]
-    assert (best_speedup(outcomes) is not None) == bool(close)
-    assert closeness(outcomes)[1].startswith(close)
