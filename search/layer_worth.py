@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import optuna
 
     from search.point import TrialPoint
-    from search.space import Choice, Knob, SearchSpace
+    from search.space import Choice, SearchSpace
 
 _MOST_CONTEXTS = 8
 FEWEST_TRIALS = 10
@@ -32,6 +32,7 @@ class LayerWorth:
         format: The number format that saves most there.
         saved_share: What it saves against the layer in FP32 while the other layers stay as points of the front have
             them, as a share of FP32's whole cost; below 0 where every other format costs time.
+        own_share: What the layer itself takes of FP32's cost, by the same model; None where its size is not known.
         divergence: What that format alone was found to add to the divergence from FP32's outputs; None where the run
             did not look.
         chosen: How many of the front's points have the layer in another format than FP32.
@@ -41,6 +42,7 @@ class LayerWorth:
     layer: str
     format: str
     saved_share: float
+    own_share: float | None
     divergence: float | None
     chosen: int
     front_size: int
@@ -82,6 +84,7 @@ def worth_of_layers(
     knowledge.learn(study.study_name, trials)
     asked = [{**context, knob.name: choice} for knob in knobs for choice in knob.choices for context in contexts]
     costs = iter(knowledge.predict_cost(asked)[0].tolist())
+    own = {one.layer: one.cost_ratio for one in knowledge.layer_importance()}
     harm = recorded_damage_effects(study)
     ranked = []
     for knob in knobs:
@@ -93,6 +96,7 @@ def worth_of_layers(
                 layer=layer,
                 format=str(best),
                 saved_share=cost[knob.choices[0]] - cost[best],
+                own_share=own.get(layer) or None,
                 divergence=None if effect is None else effect.mean,
                 chosen=_chosen(front, layer),
                 front_size=len(front),

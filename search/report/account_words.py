@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from search.account import SearchAccount
 from search.convergence import Convergence
 from search.layer_worth import LayerWorth
@@ -77,20 +79,39 @@ def divergence_text(worth: LayerWorth) -> str:
     return "–" if worth.divergence is None else f"{worth.divergence:.2g}"
 
 
+def own_text(worth: LayerWorth) -> str:
+    """Write what a layer takes of FP32's cost; '–' where that is not known."""
+    return "–" if worth.own_share is None else percent_text(worth.own_share)
+
+
+def worth_columns(worths: Sequence[LayerWorth]) -> list[tuple[str, Callable[[LayerWorth], str]]]:
+    """What is shown beside layer, format and saving: headings, and what stands under them."""
+    columns: list[tuple[str, Callable[[LayerWorth], str]]] = []
+    if any(worth.own_share is not None for worth in worths):
+        columns.append(("takes in FP32", own_text))
+    columns.append(("on the front", lambda worth: f"{worth.chosen} of {worth.front_size}"))
+    if any(worth.divergence is not None for worth in worths):
+        columns.append(("divergence alone", divergence_text))
+    return columns
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Names to the left, figures to the right."""
+    cells = zip(row, widths, strict=True)
+    return [text.ljust(width) if at < 2 else text.rjust(width) for at, (text, width) in enumerate(cells)]
+
+
 def _worth_rows(worths: tuple[LayerWorth, ...]) -> list[str]:
     shown = [worth for worth in worths if worth.saved_share > 0][:_LAYERS_SHOWN]
-    names = [shortened(worth.layer, _NAME_SHOWN) for worth in shown]
-    width = max([*map(len, names), len("layer")])
-    formats = max([*(len(worth.format) for worth in shown), len("format")])
-    has_harm = any(worth.divergence is not None for worth in shown)
-    rows = [
-        f"  {'layer':<{width}}  {'format':<{formats}}  {'saves':>6}  on the front{'  divergence' if has_harm else ''}"
+    columns = worth_columns(shown)
+    head = ["layer", "format", "saves", *(name for name, _ in columns)]
+    cells = [
+        [shortened(worth.layer, _NAME_SHOWN), worth.format, percent_text(worth.saved_share)]
+        + [write(worth) for _, write in columns]
+        for worth in shown
     ]
-    rows += [
-        f"  {name:<{width}}  {worth.format:<{formats}}  {percent_text(worth.saved_share):>6}  "
-        f"{f'{worth.chosen} of {worth.front_size}':>12}{f'  {divergence_text(worth):>10}' if has_harm else ''}"
-        for name, worth in zip(names, shown, strict=True)
-    ]
+    widths = [max(len(row[column]) for row in [head, *cells]) for column in range(len(head))]
+    rows = ["  " + "  ".join(_aligned(row, widths)) for row in ([head, *cells] if cells else [])]
     useless = [shortened(worth.layer, _NAME_SHOWN) for worth in worths if worth.saved_share <= 0]
     if useless:
         more = f" and {len(useless) - _LAYERS_SHOWN} more" if len(useless) > _LAYERS_SHOWN else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from search.account import SearchAccount
 from search.convergence import Convergence
 from search.layer_worth import LayerWorth
 from search.prediction_fit import PredictionFit
-from search.report.account_words import convergence_text, divergence_text, fit_text, percent_text, worth_heading
+from search.report.account_words import convergence_text, fit_text, percent_text, worth_columns, worth_heading
 from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.notation import shortened
@@ -82,10 +84,10 @@ def _fit(fit: PredictionFit, facts: ReportFacts) -> str:
 
 def _worths(worths: tuple[LayerWorth, ...], facts: ReportFacts) -> str:
     shown = worths[:_MOST_LAYERS]
+    columns = worth_columns(shown)
     most = max([worth.saved_share for worth in shown] + [1e-9])
-    has_harm = any(worth.divergence is not None for worth in shown)
-    rows = "\n".join(_worth_row(worth, most, has_harm=has_harm) for worth in shown)
-    harm = '<th scope="col" class="number">Divergence alone</th>' if has_harm else ""
+    rows = "\n".join(_worth_row(worth, most, [write(worth) for _, write in columns]) for worth in shown)
+    heads = "".join(f'<th scope="col" class="number">{name.capitalize()}</th>' for name, _ in columns)
     heading = worth_heading(worths, facts)
     more = f" The first {len(shown)} of {len(worths)} layers." if len(shown) < len(worths) else ""
     return (
@@ -93,17 +95,15 @@ def _worths(worths: tuple[LayerWorth, ...], facts: ReportFacts) -> str:
         f"of each saves while the other layers stay as the front has them.{more}</p>\n"
         '<div class="scroll" role="region" aria-label="Which layers to quantize" tabindex="0">\n'
         '<table id="worths"><thead><tr><th scope="col">Layer</th><th scope="col">Format</th>'
-        f'<th scope="col">Saves</th><th scope="col" class="number">On the front</th>{harm}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody></table>\n</div>"
+        f'<th scope="col">Saves</th>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>\n</div>'
     )
 
 
-def _worth_row(worth: LayerWorth, most: float, *, has_harm: bool) -> str:
+def _worth_row(worth: LayerWorth, most: float, beside: Sequence[str]) -> str:
     width = max(0.0, worth.saved_share) / most
-    harm = f'<td class="number">{divergence_text(worth)}</td>' if has_harm else ""
+    cells = "".join(f'<td class="number">{text}</td>' for text in beside)
     return (
         f'<tr><th scope="row" title="{safe(worth.layer)}">{safe(shortened(worth.layer, 36))}</th>'
         f"<td>{safe(worth.format)}</td>"
-        f'<td class="bar"><span style="--share: {width:.3f}"></span>{percent_text(worth.saved_share)}</td>'
-        f'<td class="number">{worth.chosen} of {worth.front_size}</td>{harm}</tr>'
+        f'<td class="bar"><span style="--share: {width:.3f}"></span>{percent_text(worth.saved_share)}</td>{cells}</tr>'
     )

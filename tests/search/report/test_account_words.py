@@ -16,8 +16,10 @@ from search.report.account_words import account_lines
 from search.report.page import page_text
 
 
-def worth(layer: str, saved: float, divergence: float | None = 0.002) -> LayerWorth:
-    return LayerWorth(layer=layer, format="int8", saved_share=saved, divergence=divergence, chosen=4, front_size=5)
+def worth(layer: str, saved: float, divergence: float | None = 0.002, own: float | None = 0.15) -> LayerWorth:
+    return LayerWorth(
+        layer=layer, format="int8", saved_share=saved, divergence=divergence, own_share=own, chosen=4, front_size=5
+    )
 
 
 ACCOUNT = SearchAccount(
@@ -46,8 +48,10 @@ def test_the_terminal_says_how_far_how_well_and_where(make_run: Callable[..., An
     )
     assert lines[1] == "latency foreseen of 5 trials: median error 4.0%, 60% within 5%, 80% within 10%"
     assert lines[3].startswith("layers to quantize for speed: 2 of 3 save latency")
-    assert lines[4].split() == ["layer", "format", "saves", "on", "the", "front", "divergence"]
-    assert lines[5].split() == ["stage2.conv1", "int8", "11.2%", "4", "of", "5", "0.002"]
+    assert re.split(r"\s{2,}", lines[4].strip()) == [
+        "layer", "format", "saves", "takes in FP32", "on the front", "divergence alone",
+    ]  # fmt: skip
+    assert re.split(r"\s{2,}", lines[5].strip()) == ["stage2.conv1", "int8", "11.2%", "15.0%", "4 of 5", "0.002"]
     assert lines[7] == "  no format saves anything in: head<b>"
     assert all(len(line) <= 130 for line in lines)
 
@@ -65,8 +69,10 @@ def test_a_model_that_has_learned_is_judged_by_its_latest(make_run: Callable[...
 def test_what_is_not_known_is_not_said(make_run: Callable[..., Any]) -> None:
     _, facts = make_run()
     assert account_lines(NO_ACCOUNT, facts) == []
-    alone = SearchAccount(worths=(worth("a", 0.1, None),))
-    assert not any("divergence" in line for line in account_lines(alone, facts))
+    alone = SearchAccount(worths=(worth("a", 0.1, None, None),))
+    assert not any("divergence" in line or "takes" in line for line in account_lines(alone, facts))
+    useless = SearchAccount(worths=(worth("a", -0.1),))
+    assert account_lines(useless, facts)[-1] == "  no format saves anything in: a"
 
 
 def test_long_rankings_are_cut_in_the_terminal_and_say_so(make_run: Callable[..., Any]) -> None:
