@@ -10,6 +10,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
+from search.partial import PartialOutcome, is_partial
 from search.space import Knob, SearchSpace
 from search.trials import (
     Outcome,
@@ -85,3 +86,31 @@ def test_a_candidates_policy_is_found_by_its_digest() -> None:
     policies = policies_by_digest([COMPLETE, FAILED, *OTHERS], SPACE)
     assert list(policies) == ["abc"]
     assert [policies["abc"][name].weight_bits for name in ("l0", "l1")] == [8, 32]
+
+
+STOPPED = PartialOutcome(
+    digest="abc", samples=32, metric=0.2, metric_drop=0.7, metric_drop_low=0.5, metric_drop_high=0.8, divergence=1.2,
+    model_bytes=1000, kernels={"l0": ("QLinearConv",)}, reason="dominated by #1",
+)  # fmt: skip
+
+
+def test_a_stopped_trial_is_a_finished_point_with_what_was_taken_and_no_outcome() -> None:
+    stopped = trial(TrialState.PRUNED, {"outcome": STOPPED.to_attribute(), "reason": STOPPED.reason})
+    assert is_finished(stopped)
+    assert not is_unfinished(stopped)
+    assert count_finished([stopped, COMPLETE, FAILED]) == 3
+    assert outcomes_of([stopped]) == []
+    assert policies_by_digest([stopped], SPACE) == {}
+    (point,) = read_points([stopped], SPACE)
+    assert (point.state, point.reason, point.digest) == ("pruned", "dominated by #1", "abc")
+    assert (point.metric, point.metric_drop_high) == (0.2, 0.8)
+    assert math.isnan(point.latency_ratio)
+    assert not point.rankable
+
+
+def test_what_was_taken_of_a_stopped_trial_is_told_from_a_whole_outcome() -> None:
+    attribute = json.loads(json.dumps(STOPPED.to_attribute()))
+    assert is_partial(attribute)
+    assert not is_partial(json.loads(json.dumps(OUTCOME.to_attribute())))
+    assert attribute["samples"] == 32
+    assert not {"latency_ms", "latency_ratio", "grade", "grade_reason", "reason"} & set(attribute)
