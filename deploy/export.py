@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.policy import Policy
 from deploy.archive import SUFFIX, archive_bytes
-from deploy.bundle import ENGINE_FILE, BuiltEngine, is_bundle, listed
+from deploy.bundle import ENGINE_FILE, is_bundle, listed
 from deploy.errors import BundleError, RemeasuredOtherwiseError
+from deploy.exportable import Exportable, figure_of
 from deploy.manifest import (
     CALIBRATION_FILE,
     EXAMPLE_FILE,
@@ -23,75 +23,21 @@ from deploy.manifest import (
     MODEL_FILE,
     POLICY_FILE,
     SPINNING,
-    AccuracyFacts,
     FileFacts,
     Latency,
-    LatencyFigure,
     Manifest,
-    Recipe,
     SessionSettings,
-    TargetFacts,
-    WorkloadFacts,
 )
 from deploy.model_card import model_card
-from deploy.promises import Budgets, promise
+from deploy.promises import Budgets, promise, require_promisable
 from deploy.remeasure import Remeasured, Timed, remeasure, require_as_confirmed
 from deploy.tensor_specs import read_specs
 from deploy.triton import Served, triton_repository
 from deploy.whole_folder import PARTIAL_SUFFIX, write_folder, write_through
-from hwprofiles import HardwareProfile, Machine
+from hwprofiles import Machine
 from latency import Measurement
 
 FORMATS = ("onnx", "triton", "tensorrt")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Exportable:
-    """A confirmed point with all that its bundle says of it.
-
-    Attributes:
-        name: What the network is called.
-        trial: The trial's number in the run.
-        onnx_bytes: The network, as it was confirmed.
-        policy: The policy that made it.
-        policy_summary: The same in a few words.
-        session_entries: Session entries that the bytes need.
-        fp32: The normalized FP32 network.
-        feeds: Inputs of one inference, as they were timed.
-        profile: The target.
-        target: The same, as the bundle tells it.
-        workload: What accuracy was taken on.
-        fp32_ms: The run's FP32 latency.
-        confirmed: The confirmed latency; its `lines` are those of `passes`.
-        passes: The confirmation's raw samples, as far as they are known.
-        accuracy: The confirmed accuracy.
-        recipe: What the policy needs to become these bytes again.
-        calibration: The bytes of `calibration.npz`, to be put into the bundle; None leaves it out.
-        engine: What the target's runtime built of the network and was timed; None where it builds nothing.
-        versions: Library versions.
-        notes: What whoever ships this should know.
-    """
-
-    name: str
-    trial: int
-    onnx_bytes: bytes
-    policy: Policy
-    policy_summary: str
-    session_entries: Mapping[str, str]
-    fp32: bytes
-    feeds: Mapping[str, NDArray[Any]]
-    profile: HardwareProfile
-    target: TargetFacts
-    workload: WorkloadFacts
-    fp32_ms: float
-    confirmed: LatencyFigure
-    passes: tuple[Measurement, ...]
-    accuracy: AccuracyFacts
-    recipe: Recipe
-    calibration: bytes | None
-    engine: BuiltEngine | None
-    versions: Mapping[str, str]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +72,9 @@ def export_bundle(
         MeasurementError, TargetError: They cannot be measured now; nothing is written.
         OSError: The bundle cannot be written; nothing is left.
     """
+    budgets = budgets or Budgets()
     _check_call(point, out, kind, archive=archive)
+    require_promisable(budgets, point.confirmed, point.accuracy, len(point.onnx_bytes))
     extras = _extras(point, kind)
     timed = Timed(
         model=point.onnx_bytes,
@@ -146,7 +94,7 @@ def export_bundle(
     except RemeasuredOtherwiseError:  # other work on the machine comes and goes: both occasions count
         found = found.joined(again())
         require_as_confirmed(found.whole, confirmed, name)
-    return write_bundle_files(point, found, out, extras, budgets=budgets or Budgets(), archive=archive)
+    return write_bundle_files(point, found, out, extras, budgets=budgets, archive=archive)
 
 
 def write_bundle_files(
@@ -274,21 +222,6 @@ def _manifest(point: Exportable, found: Remeasured, files: Mapping[str, bytes], 
         recipe=point.recipe,
         engine=dict(point.engine.facts) if point.engine is not None and ENGINE_FILE in files else None,
         notes=point.notes,
-    )
-
-
-def figure_of(found: Measurement, fp32_ms: float, lines: Sequence[int]) -> LatencyFigure:
-    """A measurement as the manifest tells it."""
-    low, high = found.ratio_low, found.ratio_high
-    return LatencyFigure(
-        ratio=found.ratio,
-        ratio_low=low,
-        ratio_high=high,
-        ms=found.ratio * fp32_ms,
-        ms_low=low * fp32_ms,
-        ms_high=high * fp32_ms,
-        grade=found.grade,
-        lines=tuple(lines),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from compress.policy import Policy
 from deploy import BuiltEngine
-from deploy.export import Exportable
+from deploy.exportable import Exportable
 from deploy.manifest import AccuracyFacts, AccuracyFigure, LatencyFigure, Recipe, TargetFacts, WorkloadFacts
 from deploy.reapply import read_fp32, read_recipe_calibration, recipe_compressor
 from hwprofiles import HardwareProfile

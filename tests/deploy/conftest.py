@@ -18,7 +18,8 @@ from compress.network import load_network
 from compress.policy import INT8, Policy
 from compress.statistics.calibration import calibrate
 from compress.statistics.calibration_file import save_calibration
-from deploy.export import Exportable, figure_of, write_bundle_files
+from deploy.export import write_bundle_files
+from deploy.exportable import Exportable, figure_of
 from deploy.manifest import AccuracyFacts, AccuracyFigure, Recipe, TargetFacts, WorkloadFacts
 from deploy.promises import Budgets
 from deploy.reapply import apply_policy

@@ -14,7 +14,8 @@ import pytest
 from compress.policy import Policy
 from deploy.bundle import BuiltEngine, is_bundle
 from deploy.errors import BundleError, RemeasuredOtherwiseError, UnreliableLatencyError
-from deploy.export import Exportable, export_bundle, write_bundle_files
+from deploy.export import export_bundle, write_bundle_files
+from deploy.exportable import Exportable
 from deploy.manifest import Manifest, read_manifest
 from deploy.opened import open_bundle
 from deploy.promises import Budgets
@@ -108,17 +109,25 @@ def test_a_target_that_cannot_be_reached_stops_the_export(point: Exportable, tmp
 @pytest.mark.parametrize(
     ("budgets", "reason"),
     [
-        (Budgets(max_latency_ms=1e-9), "latency-ms 1e-09 was asked, confirmed is"),
+        (Budgets(max_latency_ms=1e-9), "latency-ms 1e-09 was asked, found is"),
         (Budgets(min_speedup=1e9), "speedup 1e\\+09 was asked"),
         (Budgets(max_drop=-2.0), "drop -2 was asked"),
         (Budgets(max_size_mb=1e-6), "size-mb 1e-06 was asked"),
     ],
 )
 def test_a_promise_that_is_broken_already_is_refused(
-    point: Exportable, measured: Remeasured, tmp_path: Path, budgets: Budgets, reason: str
+    point: Exportable,
+    measured: Remeasured,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budgets: Budgets,
+    reason: str,
 ) -> None:
     with pytest.raises(BundleError, match=reason):
         write_bundle_files(point, measured, tmp_path / "bundle", {}, budgets=budgets)
+    monkeypatch.setattr("deploy.export.remeasure", lambda *arguments, **others: pytest.fail("it was measured"))
+    with pytest.raises(BundleError, match=reason):
+        export_bundle(point, tmp_path / "bundle", budgets=budgets)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from compress.policy import LayerPolicy, Policy
 from deploy.errors import BundleError
-from deploy.export import Exportable
+from deploy.exportable import Exportable
 from deploy.manifest import Manifest, read_manifest
 from deploy.reapply import apply_policy, read_fp32, read_recipe_calibration, require_same_bytes
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from compress.runtime import open_session
-from deploy.export import Exportable
+from deploy.exportable import Exportable
 
 
 def closure(name: str, found: set[str]) -> set[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from compress.runtime import open_session
 from deploy.errors import BundleError
-from deploy.export import Exportable
+from deploy.exportable import Exportable
 from deploy.manifest import TensorSpec
 from deploy.tensor_specs import read_specs
 from deploy.triton import Served, triton_repository
