@@ -33,6 +33,9 @@ class FrontierSampler(BaseSampler):
         damage_effects: What is known of single choices' divergences.
     """
 
+    proposes_without_trial = True
+    """It needs nothing of the trial that it proposes for: whoever asks may look at a proposal before it becomes one."""
+
     def __init__(
         self, seed: int | None = None, *, cost_effects: Effects = NO_EFFECTS, damage_effects: Effects = NO_EFFECTS
     ) -> None:
