@@ -49,6 +49,19 @@ Effects = Mapping[tuple[str, Choice], Effect]
 
 NO_EFFECTS: Effects = MappingProxyType({})
 
+_LEAST_DEVIATION = 1e-12
+
+
+def powered(effects: Effects, exponent: float) -> Effects:
+    """The same effects on the `exponent`-th power of what they add to."""
+    return MappingProxyType({key: _powered(effect, exponent) for key, effect in effects.items()})
+
+
+def _powered(effect: Effect, exponent: float) -> Effect:
+    size = max(effect.mean, effect.deviation)  # where nothing is known to be added the deviation says how much may be
+    deviation = effect.deviation * exponent * size ** (exponent - 1.0)
+    return Effect(mean=max(effect.mean, 0.0) ** exponent, deviation=max(deviation, _LEAST_DEVIATION))
+
 
 def record_damage_effects(study: "optuna.Study", effects: Effects, *, exponent: float = 1.0) -> None:
     """Write what single choices were found to add to the divergence into the study, in place of what it had.

@@ -37,18 +37,19 @@ class LayerImportance:
 
 
 def weigh_layers(
-    variables: Variables, cost: Energy, damage: Energy, own_costs: dict[str, float]
+    variables: Variables, cost: Energy, damage: Energy, own_costs: dict[str, float], exponent: float = 1.0
 ) -> tuple[LayerImportance, ...]:
     """Every layer that some knob is named for, the one that can save most first.
 
     Args:
         variables: The knobs.
         cost: Of a policy, as a ratio to FP32's.
-        damage: Divergence of a policy.
+        damage: Of a policy, as a power of its divergence.
         own_costs: Each layer's part of FP32's cost, by name.
+        exponent: Which power.
     """
     found = [
-        _weigh(variables, cost, damage, layer, at, own_costs.get(layer, 0.0))
+        _weigh(variables, cost, damage, exponent, layer, at, own_costs.get(layer, 0.0))
         for layer, at in _knobs_by_layer(variables)
     ]
     return tuple(sorted(found, key=lambda one: (-one.saving, one.layer)))
@@ -62,13 +63,13 @@ def _knobs_by_layer(variables: Variables) -> Iterator[tuple[str, list[int]]]:
 
 
 def _weigh(
-    variables: Variables, cost: Energy, damage: Energy, layer: str, at: list[int], own_cost: float
+    variables: Variables, cost: Energy, damage: Energy, exponent: float, layer: str, at: list[int], own_cost: float
 ) -> LayerImportance:
     settings = list(product(*(range(int(variables.sizes[knob])) for knob in at)))
     choices: Choices = np.zeros((len(settings), len(variables.knobs)), np.int64)  # the first leaves all layers alone
     choices[:, at] = settings
     costs, damages = cost.values(choices), damage.values(choices)
-    saved, lost = costs[0] - costs, np.maximum(damages - damages[0], 0.0)
+    saved, lost = costs[0] - costs, np.maximum(damages - damages[0], 0.0) ** (1.0 / exponent)
     best = int(saved.argmax())
     if saved[best] < _LEAST_SAVING:
         best = 0

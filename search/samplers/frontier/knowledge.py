@@ -47,24 +47,32 @@ class Knowledge:
     Args:
         variables: The knobs of the study's space.
         cost: Prior of the cost ratio.
-        damage: Prior of the divergence.
+        damage: Prior of the damage.
         layer_table: What each layer takes under some policies.
+        damage_exponent: The damage is this power of the divergence: that which adds up over layers.
     """
 
     def __init__(
-        self, variables: Variables, *, cost: Priors, damage: Priors, layer_table: Sequence[TimedPolicy] = ()
+        self,
+        variables: Variables,
+        *,
+        cost: Priors,
+        damage: Priors,
+        layer_table: Sequence[TimedPolicy] = (),
+        damage_exponent: float = 1.0,
     ) -> None:
         self.variables = variables
+        self._exponent = damage_exponent
         self._reader = TrialReader(variables=variables)
         design = build_design(variables, cost)
-        known = observe_known(variables, design, layer_table, cost.effects) if variables.forms else None
+        known = observe_known(variables, design, layer_table, cost.effects)
         self._cost = Regression(design=design, misfits=_COST_MISFITS, known=known)
         self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
         self._plan = plan_elimination(design.layout, interplay(design.energy(design.mean)))
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
         self._range = math.inf, 0.0
-        self._divergences: list[float] = []
+        self._damages: list[float] = []
         self._metrics: list[float] = []
         self._link = _UNKNOWN_LINK
         self._link_at = 1
@@ -86,13 +94,13 @@ class Knowledge:
             constraints=tuple(constraint.draw(generator) for constraint in self._constraints.values()),
         )
         if len(self._metrics) >= self._link_at:
-            self._link = Link.fit(self._divergences, self._metrics)
+            self._link = Link.fit(self._damages, self._metrics)
             self._link_at = len(self._metrics) + max(1, int(_LINK_GROWTH * len(self._metrics)))
         known = Known(
             points=self._front,
             floor=min(self._metrics, default=0.0),
             link=self._link,
-            divergences=self._range if self._range[1] > 0 else _USUAL_DIVERGENCES,
+            damages=self._range if self._range[1] > 0 else self._usual_range(),
             seen=self._reader.seen,
         )
         choices = propose(drawn, known, self._plan, generator)
@@ -118,21 +126,26 @@ class Knowledge:
             layer: float(self._cost.expected_part(table, nothing)[0])
             for layer, table in self.variables.form_tables.items()
         }
-        return weigh_layers(self.variables, self._cost.expected(), self._damage.expected(), own)
+        return weigh_layers(self.variables, self._cost.expected(), self._damage.expected(), own, self._exponent)
+
+    def _usual_range(self) -> tuple[float, float]:
+        least, most = _USUAL_DIVERGENCES
+        return least**self._exponent, most**self._exponent
 
     def _take(self, observed: Observed) -> None:
         if not math.isnan(observed.cost_ratio):
             self._cost.add(observed.choices, observed.cost_ratio, observed.cost_deviation)
         if not math.isnan(observed.divergence):
-            self._damage.add(observed.choices, observed.divergence, 0.0)
-            if observed.divergence > 0:
+            damage = observed.divergence**self._exponent
+            self._damage.add(observed.choices, damage, 0.0)
+            if damage > 0:
                 least, most = self._range
-                self._range = min(least, observed.divergence), max(most, observed.divergence)
+                self._range = min(least, damage), max(most, damage)
         for name, value in observed.constraints.items():
             self._constraints.setdefault(name, _Constraint(self.variables)).add(observed.choices, value)
         if math.isnan(observed.divergence) or math.isnan(observed.metric):
             return
-        self._divergences.append(observed.divergence)
+        self._damages.append(observed.divergence**self._exponent)
         self._metrics.append(observed.metric)
         if observed.is_partial:  # what it would have been on all samples, it is known not to be on the front
             return

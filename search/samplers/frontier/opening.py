@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.effects import NO_EFFECTS, Effects, recorded_damage_effects
+from search.effects import NO_EFFECTS, Effects, powered, recorded_damage_effects, recorded_damage_exponent
 from search.errors import SearchError
 from search.layer_graph import recorded_layer_graph
 from search.layer_table import recorded_layer_table
@@ -36,9 +36,12 @@ def open_knowledge(
             "searches; begin it with `paretune search`, or choose another sampler"
         )
     graph = recorded_layer_graph(study)
+    exponent = recorded_damage_exponent(study)
+    known = powered({**recorded_damage_effects(study), **damage_effects}, exponent)
     return Knowledge(
         lay_out(space, graph),
         cost=Priors(kind="cost", effects=cost_effects),
-        damage=Priors(kind="damage", effects={**recorded_damage_effects(study), **damage_effects}),
+        damage=Priors(kind="damage", effects=known, exponent=exponent),
         layer_table=recorded_layer_table(study),
+        damage_exponent=exponent,
     )

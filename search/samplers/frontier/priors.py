@@ -38,13 +38,15 @@ class Priors:
     """Beliefs about one quantity.
 
     Attributes:
-        kind: `cost`, as a ratio to FP32's; `damage`, as divergence from its outputs; or `constraint`, in units of the
-            largest value seen.
+        kind: `cost`, as a ratio to FP32's; `damage`, as a power of the divergence from its outputs; or `constraint`, in
+            units of the largest value seen.
         effects: What is known of single choices; they replace the beliefs about these.
+        exponent: Which power of the divergence.
     """
 
     kind: Literal["cost", "damage", "constraint"]
     effects: Effects = field(default_factory=lambda: NO_EFFECTS)
+    exponent: float = 1.0
 
     def of_choice(self, knob: Knob, choice: Choice) -> tuple[Reason, Belief]:
         """The belief about a choice of a knob."""
@@ -54,7 +56,7 @@ class Priors:
         if self.kind == "constraint":
             return reason, Belief(mean=0.0, deviation=1.0, spread=0.5, floor=0.5)
         size = _DAMAGE.get(str(choice), 0.3 * reduction(knob.kind, choice) if knob.kind != "bits" else 0.1)
-        return reason, Belief(mean=size, deviation=1.0, spread=1.0, floor=0.0)
+        return reason, Belief(mean=size**self.exponent, deviation=1.0, spread=1.0, floor=0.0)
 
     def of_joint(self, knob: Knob, wanted: Choice) -> tuple[Reason, Belief]:
         """The belief about a format of a layer that `knob` makes smaller as well, per share removed.

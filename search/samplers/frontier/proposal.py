@@ -33,7 +33,7 @@ class Drawn:
 
     Attributes:
         cost: Ratio to FP32's.
-        damage: Divergence from FP32.
+        damage: What adds up over layers: a power of the divergence from FP32.
         constraints: Up to 0 is allowed; in units of the largest value seen.
     """
 
@@ -54,15 +54,15 @@ class Known:
     Attributes:
         points: (cost ratio, metric) of each that keeps the constraints.
         floor: The lowest metric.
-        link: From divergence to the metric.
-        divergences: Least and largest above 0.
+        link: From damage to the metric.
+        damages: Least and largest above 0.
         seen: Keys of what was asked for.
     """
 
     points: Sequence[Pair]
     floor: float
     link: Link
-    divergences: tuple[float, float]
+    damages: tuple[float, float]
     seen: Collection[bytes]
 
 
@@ -90,7 +90,7 @@ def propose(drawn: Drawn, known: Known, plan: Plan, generator: np.random.Generat
 
 def _weightings(drawn: Drawn, known: Known, generator: np.random.Generator) -> Array:
     """Shape (weightings, energies), 1 for the cost."""
-    least, most = np.log(_LEAST / known.divergences[1]), np.log(_MOST / known.divergences[0])
+    least, most = np.log(_LEAST / known.damages[1]), np.log(_MOST / known.damages[0])
     steps = (np.arange(_TRADE_OFFS) + generator.random(_TRADE_OFFS)) / _TRADE_OFFS
     damage = np.exp(least + (most - least) * steps)
     count = len(drawn.constraints)

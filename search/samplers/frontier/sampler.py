@@ -7,7 +7,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 
-from search.effects import NO_EFFECTS, Effects
+from search.effects import NO_EFFECTS, Effects, has_damage_effects
 from search.errors import SearchError
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.opening import open_knowledge
@@ -43,6 +43,7 @@ class FrontierSampler(BaseSampler):
         self._cost_effects = cost_effects
         self._damage_effects = damage_effects
         self._knowledge: tuple[str, Knowledge] | None = None
+        self._awaits_sweep = False
 
     def reseed_rng(self) -> None:
         """Forget the seed."""
@@ -56,6 +57,8 @@ class FrontierSampler(BaseSampler):
         Raises:
             SearchError: The study is not this sampler's.
         """
+        if self._awaits_sweep and has_damage_effects(study):  # it has come to its end in another process
+            self._knowledge = None
         return {knob.name: CategoricalDistribution(knob.choices) for knob in self._know(study).variables.knobs}
 
     def sample_relative(
@@ -89,6 +92,7 @@ class FrontierSampler(BaseSampler):
 
     def _know(self, study: optuna.Study) -> Knowledge:
         if self._knowledge is None or self._knowledge[0] != study.study_name:
+            self._awaits_sweep = not self._damage_effects and not has_damage_effects(study)
             opened = open_knowledge(study, cost_effects=self._cost_effects, damage_effects=self._damage_effects)
             self._knowledge = study.study_name, opened
         return self._knowledge[1]
