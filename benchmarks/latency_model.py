@@ -129,22 +129,31 @@ class Examination:
             yield "proposed", knowledge.propose(rng)  # never what it has seen or proposed before
 
     def _measure(self, policies: list[Params]) -> list[tuple[float, ...]]:
-        """Ratios to FP32 of each; none where it cannot be built or measured, and the reason is said."""
-        prepared, found = self._prepared, []
+        """Ratios to FP32 of each; none where it cannot be built or measured, and the reason is said.
+
+        Those that are measured twice are so when all have been measured once: another hour is another machine.
+        """
+        prepared = self._prepared
         feeds = timed_feeds(prepared.workload, self.profile.engine.batch_size)
+        twice = np.unique(np.linspace(0, len(policies) - 1, self.repeats).astype(np.int64)).tolist()
         with open_meter(self.profile, prepared.network.onnx_bytes, feeds, log_folder=self.folder) as meter:
-            for position, params in enumerate(policies):
+
+            def measure(position: int, *, fresh: bool) -> tuple[float, ...]:
                 try:
-                    candidate = prepared.compressor.build(prepared.space.policy(params))
-                    entries = candidate.session_entries
-                    ratios = [meter.measure(candidate.onnx_bytes, session_entries=entries).ratio]
-                    # Spread over both kinds, and later than the first: another hour is another machine.
-                    if position % max(1, len(policies) // max(1, self.repeats)) == 0 and self.repeats:
-                        ratios.append(meter.measure(candidate.onnx_bytes, session_entries=entries, fresh=True).ratio)
+                    candidate = prepared.compressor.build(prepared.space.policy(policies[position]))
+                    return (
+                        meter.measure(
+                            candidate.onnx_bytes, session_entries=candidate.session_entries, fresh=fresh
+                        ).ratio,
+                    )
                 except (CompressionError, MeasurementError) as error:
                     print(f"{self.workload}: policy {position} is left out: {error}")
-                    ratios = []
-                found.append(tuple(ratios))
+                    return ()
+
+            found = [measure(position, fresh=False) for position in range(len(policies))]
+            for position in twice:
+                if found[position]:
+                    found[position] += measure(position, fresh=True)
         return found
 
 

@@ -23,12 +23,15 @@ def observe_known(
     """Layers' times and single choices' effects as observations; None where there are none.
 
     Args:
-        variables: With layers of known sizes.
-        design: Of the cost, from `build_work_design`.
+        variables: The knobs.
+        design: Of the cost.
         table: Each layer's time under some policies; what is no policy of this space is skipped.
         effects: What single choices add to the cost ratio.
     """
-    found = [*_of_layers(variables, design, table), *_of_effects(variables, design, effects)]
+    if variables.forms:
+        found = [*_of_layers(variables, design, table), *_of_effects(variables, design, effects)]
+    else:  # effects are in the design
+        found = [*_of_savings(variables, design, table)]
     if not found:
         return None
     rows, values, deviations = zip(*found, strict=True)
@@ -47,6 +50,36 @@ def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy
             if layer in place:
                 row = design.part(place[layer], choices[None])
                 yield row, share, float(np.hypot(_PROFILE_SHARE * share, _PROFILE_FLOOR))
+
+
+def _of_savings(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
+    """Where sizes are not known: what each layer saves against FP32, by the knobs that turn it alone."""
+    nothing = np.zeros(len(variables.knobs), np.int64)
+    encoded = [(variables.encode(dict(timed.params)), timed.shares) for timed in table]
+    whole = next((shares for choices, shares in encoded if choices is not None and not choices.any()), {})
+    turned = _turned(variables)
+    for choices, shares in encoded:
+        if choices is None or not choices.any():
+            continue
+        for layer, share in shares.items():
+            knobs = turned.get(layer, [])
+            if layer not in whole or any(choices[at] and len(variables.knobs[at].layers) > 1 for at in knobs):
+                continue
+            tables = [at for at, scope in enumerate(design.layout.scopes) if set(scope) <= set(knobs)]
+            changed = np.where(np.isin(np.arange(len(nothing)), knobs), choices, nothing)[None]
+            row = sparse.csr_array(design.terms[design.layout.entries(changed)[0, tables]].sum(axis=0)[None])
+            if row.nnz:
+                deviation = np.hypot(_PROFILE_SHARE * max(share, whole[layer]), _PROFILE_FLOOR)
+                yield row, share - whole[layer], float(deviation)
+
+
+def _turned(variables: Variables) -> dict[str, list[int]]:
+    """By layer, the knobs that turn it."""
+    found: dict[str, list[int]] = {}
+    for at, knob in enumerate(variables.knobs):
+        for layer in knob.layers:
+            found.setdefault(layer, []).append(at)
+    return found
 
 
 def _of_effects(variables: Variables, design: Design, effects: Effects) -> Iterator[_Known]:

@@ -16,6 +16,7 @@ _GROWTH = 0.2
 
 _BLOCK = 1024
 _EVIDENCE_FROM = 300
+_EVIDENCE_OF_KNOWN = 150
 
 # Noise and spread follow from a model, and the model from them; later fits begin with the model before.
 _ROUNDS = 2
@@ -138,7 +139,8 @@ class Regression:
     def _choose(self, expected: Array, deviation: Array) -> tuple[float, float]:
         """The scale of the layers' own parts and the misfit that make what was seen most likely.
 
-        From all observations if there are few, else from the first, which every layer shares, and the latest.
+        From all observations if there are few, else from the first, which every layer shares, and the latest; from some
+        of what is known besides.
         """
         some = np.arange(self.count)
         if self.count > _EVIDENCE_FROM:
@@ -149,9 +151,11 @@ class Regression:
         residuals = self._values[some] - rows @ mean
         written = rows.toarray() * deviation
         if self.known is not None:
-            written = np.concatenate([self.known.rows.toarray() * deviation, written])
-            residuals = np.concatenate([self.known.values - self.known.rows @ mean, residuals])
-            noise_of_known = self.known.variances
+            few = np.unique(np.linspace(0, len(self.known.values) - 1, _EVIDENCE_OF_KNOWN).astype(np.int64))
+            known = self.known.rows[few]
+            written = np.concatenate([known.toarray() * deviation, written])
+            residuals = np.concatenate([self.known.values[few] - known @ mean, residuals])
+            noise_of_known = self.known.variances[few]
         own = self.design.is_own
         of_shared = written[:, ~own] @ written[:, ~own].T
         of_own = written[:, own] @ written[:, own].T

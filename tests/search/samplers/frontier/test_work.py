@@ -182,3 +182,16 @@ def test_the_layers_that_can_save_most_come_first() -> None:
     assert by_layer["head"].cost_ratio < by_layer["b"].cost_ratio < 0.6
     assert by_layer["b"].divergence == pytest.approx(0.01, abs=0.02)
     assert all(0 <= one.divergence_per_saving < math.inf for one in weighed if one.saving > 0)
+
+
+def test_profiles_tell_savings_where_sizes_are_not_known() -> None:
+    """A study of the first version: what int8 saves in a layer is the difference to what FP32 took there."""
+    study = optuna.create_study(study_name="mine", directions=["minimize", "maximize"])
+    adopt_space(study, SPACE, Path("mine"))
+    record_layer_graph(study, LayerGraph(macs=GRAPH.macs, neighbours=GRAPH.neighbours))
+    params = {**SPACE.params(0), "bits/head": "int8"}
+    before = knowledge(study).predict_cost([params])[0][0]
+    rows = [TimedPolicy(params=SPACE.params(0), shares={"head": 0.4}), TimedPolicy(params=params, shares={"head": 0.1})]
+    record_layer_table(study, rows)
+    after = knowledge(study).predict_cost([params])[0][0]
+    assert before - after > 0.1
