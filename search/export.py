@@ -83,7 +83,7 @@ def exportable(
     """A confirmed point of the run in `path`, ready to be exported.
 
     Args:
-        path: The run's folder; only read.
+        path: The run's folder; only its `variants/` may grow, by what a point's bytes are built of.
         wanted: The point, as `find_confirmed` takes it.
         workload: What the run searched; None loads it from where the run found it.
         host: Where the target stands now, if it is reached over SSH.
