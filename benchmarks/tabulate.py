@@ -6,18 +6,21 @@ on one folder. `benchmarks.sampler_efficiency` reads benchmarks/tabulated/table.
 """
 
 import argparse
+import json
 import os
 import random
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import optuna
 
 from benchmarks.subjects import Subject, prepare
 from benchmarks.tabulated import workload as tabulated_workload
 from benchmarks.tabulated.readings import Readings
-from benchmarks.tabulated.records import begin
+from benchmarks.tabulated.records import Begun, begin
 from benchmarks.tabulated.space import tabulated_space
 from benchmarks.tabulated.summary import make_table
 from benchmarks.tabulated.work_file import Entry, WorkFile
@@ -108,6 +111,16 @@ def take(
     )
 
 
+def begin_once(subject: Subject, space: SearchSpace, work: Path) -> Begun:
+    """What a search knows before its first trial; kept in the folder."""
+    path = work / "begun.json"
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(dir=work) as scratch:
+            begun = begin(subject, space, Path(scratch))
+        path.write_text(json.dumps(asdict(begun)))
+    return Begun(**json.loads(path.read_text()))
+
+
 def main() -> None:
     """Take all passes, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,6 +134,7 @@ def main() -> None:
     )
     parser.add_argument("--table", type=Path, help="where the table goes; leave out to take figures only")
     arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     subject = prepare(tabulated_workload.__file__, formats=("fp32", "int8"))
     space = tabulated_space(subject)
     readings = Readings(subject)
@@ -128,8 +142,7 @@ def main() -> None:
     for number in arguments.passes:
         take_pass(number, subject, space, readings, work)
     if arguments.table is not None:
-        with tempfile.TemporaryDirectory(dir=arguments.work) as scratch:
-            begun = begin(subject, space, Path(scratch))
+        begun = begin_once(subject, space, arguments.work)
         make_table(subject, space, readings, work.entries(), begun).write(arguments.table)
         print(arguments.table)
 
