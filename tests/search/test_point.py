@@ -145,3 +145,21 @@ def test_points_are_frozen_and_hashable() -> None:
     assert hash(point()) == hash(point())
     with pytest.raises(dataclasses.FrozenInstanceError):
         point().grade = "clean"  # type: ignore[misc]
+
+
+def test_a_stopped_point_keeps_what_was_taken_and_never_ranks() -> None:
+    from search.report.selection import select
+
+    best = {**FIGURES, "latency_ratio": 0.1, "latency_ratio_low": 0.09, "metric_drop": -0.5, "metric_drop_low": -0.6}
+    stopped = TrialPoint(number=1, digest="5" * 8, state="pruned", reason="dominated by #0", **best)
+    unmeasured = TrialPoint(number=2, digest="6" * 8, state="pruned", metric=0.9, metric_drop=0.1, metric_drop_low=0.0,
+                            metric_drop_high=0.2)  # fmt: skip
+    complete = point(number=0)
+    selection = select([complete, stopped, unmeasured])
+    assert selection.front == selection.searched == (complete,)
+    assert not stopped.rankable
+    rows = list(csv.DictReader(io.StringIO(to_csv([complete, stopped, unmeasured]))))
+    assert [row["state"] for row in rows] == ["complete", "pruned", "pruned"]
+    assert rows[1]["latency_ratio"] == "0.1"
+    assert (rows[2]["latency_ratio"], rows[2]["metric_drop"]) == ("", "0.1")
+    assert rows[1]["reason"] == "dominated by #0"
