@@ -74,6 +74,7 @@ def test_a_failure_is_remembered_and_teaches_nothing() -> None:
 def test_a_pruned_trial_has_what_it_has() -> None:
     (observed,) = reader().read("mine", [trial(TrialState.PRUNED, {"divergence": 0.3})])
     assert observed.divergence == 0.3
+    assert observed.is_partial
     assert math.isnan(observed.cost_ratio)
     assert math.isnan(observed.metric)
 
