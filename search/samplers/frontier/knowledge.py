@@ -108,7 +108,7 @@ class Knowledge:
         return self.variables.decode(choices)
 
     def predict_cost(self, params: Sequence[dict[str, Choice]]) -> tuple[Array, Array]:
-        """Means and standard deviations of the cost ratios that the model expects.
+        """Means and standard deviations of the cost ratios that the model expects, measuring's own noise left out.
 
         Raises:
             ValueError: Some parameters are not one choice of every knob.

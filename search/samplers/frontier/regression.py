@@ -93,8 +93,9 @@ class Regression:
         return np.asarray(self.design.part(table, choices) @ self._fitted().mean, np.float64)
 
     def predict(self, choices: Choices) -> tuple[Array, Array]:
-        """Means and standard deviations of the sums, noise and misfit left out."""
-        return self._fitted().predict(self.design.rows(choices))
+        """Means and standard deviations of what is true: noise is left out, what does not add up is not."""
+        means, deviations = self._fitted().predict(self.design.rows(choices))
+        return means, np.hypot(deviations, self._misfit * means)
 
     def _fitted(self) -> LinearModel:
         if self._model is None or self.count >= self._fit_at:
