@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,14 +17,12 @@ from compress.channels.prune import PruneChannels
 from compress.channels.widths import single_valued
 from compress.errors import PolicyError
 from compress.finished_layer import FinishedLayer
-from compress.formats.half_precision import HalfPrecisionLayers
+from compress.format_passes import FormatPasses
 from compress.formats.placement import clamp_bounds
-from compress.formats.quantize import QuantizeLayers
-from compress.formats.quantize_dynamic import DynamicQuantizeLayers
-from compress.formats.scheme import QuantizationScheme, QuantizedWeight, Range
-from compress.formats.weight_only import AccuracyLevel, BlockWeight, WeightOnlyLayers
-from compress.layers import Layer
-from compress.low_rank.factorize_layers import FactorizeLayers, Split, first_name, inner_name
+from compress.formats.scheme import QuantizationScheme, Range
+from compress.formats.weight_only import AccuracyLevel
+from compress.group_readers import GroupReaders
+from compress.low_rank.factorize_layers import FactorizeLayers, Split
 from compress.network import Network, serialize
 from compress.plan import LayerPlan, Plan, Planner
 from compress.policy import Policy
@@ -32,7 +30,7 @@ from compress.runtime import FAITHFUL_SESSION_ENTRIES
 from compress.statistics.activation_ranges import RANGE_METHODS
 from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
-from compress.weights.weight_grid import WeightGrid, grid_of
+from compress.weights.weight_grid import grid_of
 from compress.workshop import Workshop
 from compress.write_layers import WriteLayers
 
@@ -121,6 +119,8 @@ class Compressor:
         self._ranges = _ranges(network, calibration, scheme, range_method)
         self._extremes = {name: (found.low, found.high) for name, found in calibration.histograms.items()}
         self._nodes = {node.name: node for node in network.model.graph}
+        self._outputs = {node.name or "": node.outputs[0].name or "" for node in network.model.graph}
+        self._readers = GroupReaders(network.layers, self._workshop.original)
 
     def with_range_method(self, method: str) -> "Compressor":
         """The same compressor, and the same store, with ranges chosen in another way."""
@@ -220,74 +220,25 @@ class Compressor:
         }
         if splits:
             yield FactorizeLayers(splits)
-        yield from self._formats(finished)
-
-    def _formats(self, finished: Mapping[LayerPlan, FinishedLayer]) -> Iterator[ir.passes.InPlacePass]:
-        by_format: dict[str, list[tuple[LayerPlan, FinishedLayer]]] = {}
-        for layer, done in finished.items():
-            by_format.setdefault(layer.format, []).append((layer, done))
-        ranges = dict(self._ranges)
-        for layer, done in finished.items():
-            if done.inner_range is not None:
-                ranges[self._inner_tensor(layer.layer)] = done.inner_range
-        if self.scheme is not None and "int8" in by_format:
-            yield QuantizeLayers(self.scheme, _channel_weights(by_format["int8"]), ranges)
-        if self.scheme is not None and "int8-dynamic" in by_format:
-            yield DynamicQuantizeLayers(self.scheme, _channel_weights(by_format["int8-dynamic"]))
-        for name in ("int8-weights", "int4-weights"):
-            if name in by_format:
-                yield WeightOnlyLayers(
-                    _block_weights(by_format[name], grid_of(name, self.scheme, self._weight_block)),
-                    accuracy_level=self._accuracy_level,
-                )
-        if "fp16" in by_format:
-            names = [name for layer, done in by_format["fp16"] for name in _operators(layer, done)]
-            yield HalfPrecisionLayers(names, self._extremes)
-
-    def _inner_tensor(self, layer: Layer) -> str:
-        return inner_name(self._nodes[layer.node_name].outputs[0].name or "")
+        passes = FormatPasses(
+            scheme=self.scheme,
+            weight_block=self._weight_block,
+            accuracy_level=self._accuracy_level,
+            ranges=self._ranges,
+            extremes=self._extremes,
+            outputs=self._outputs,
+        )
+        yield from passes.of(finished)
 
     def damage_of(self, group: ChannelGroup, kept: int) -> float:
         """What narrowing one group to `kept` units costs: the lost share of its readers' answers, summed."""
         order = self._removal_order(group.name)
-        return self._workshop.damage(group, np.sort(order[len(order) - kept :]))
+        return self._readers.damage(group, np.sort(order[len(order) - kept :]))
 
     def _removal_order(self, name: str) -> NDArray[np.int64]:
         """The units of a group, the one that goes first first; found once."""
         group = self.groups[name]
-        return self._store.get(("removal order", name), lambda: (self._workshop.removal_order(group),))[0]
-
-
-def _operators(layer: LayerPlan, done: FinishedLayer) -> list[str]:
-    """The operators that a layer has become, in the order of their weights."""
-    name = layer.layer.node_name
-    return [name] if done.rank is None else [first_name(name), name]
-
-
-def _channel_weights(layers: Iterable[tuple[LayerPlan, FinishedLayer]]) -> dict[str, QuantizedWeight]:
-    """Operator name to integers, as stored, and scales."""
-    weights = {}
-    for layer, done in layers:
-        for name, rounded in zip(_operators(layer, done), done.rounded, strict=True):
-            weights[name] = rounded.integers, rounded.scale[:, 0]
-    return weights
-
-
-def _block_weights(
-    layers: Iterable[tuple[LayerPlan, FinishedLayer]], grid: WeightGrid | None
-) -> dict[str, BlockWeight]:
-    assert grid is not None  # noqa: S101  # weight-only formats have one
-    return {
-        name: BlockWeight(
-            integers=rounded.integers.astype(np.uint8),
-            scale=rounded.scale,
-            zero_point=rounded.zero_point,
-            bits=grid.bits,
-            block=grid.block,
-        )
-        for layer, done in layers
-        for name, rounded in zip(_operators(layer, done), done.rounded, strict=True)
-    }
+        return self._store.get(("removal order", name), lambda: (self._readers.removal_order(group),))[0]
 
 
 def _ranges(

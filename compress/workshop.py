@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compress.bias import read_bias
-from compress.channels.groups import ChannelGroup, Member
-from compress.channels.importance import Consumer, removal_order
 from compress.finished_layer import FinishedLayer
 from compress.graph import constant
 from compress.layers import Layer
@@ -25,7 +23,6 @@ from compress.variants import VariantStore
 from compress.weights.elimination import Elimination, prepare
 from compress.weights.layer_state import LayerState
 from compress.weights.mask_layer import mask_layer
-from compress.weights.refit import refit, response_error
 from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
 from compress.weights.weight_grid import WeightGrid
 
@@ -54,7 +51,6 @@ class Workshop:
         self._store = store
         self._steps = VariantStore(_STEPS_LIMIT_BYTES)
         self._multiple = channel_multiple
-        self._layers = network.layers
         self._nodes = {node.name: node for node in network.model.graph}
         self._weights = network.model.graph.initializers
 
@@ -79,45 +75,6 @@ class Workshop:
         key = ("finished", *_thinned_key(plan), *ranks, *(() if grid is None else grid.key))
         arrays = self._store.get(key, lambda: self._make(plan, grid).arrays)
         return FinishedLayer.from_arrays(arrays)
-
-    def removal_order(self, group: ChannelGroup) -> NDArray[np.int64]:
-        """The units of a group, the one that goes first first."""
-        consumers = [found for member in group.consumers if (found := self._consumer(member)) is not None]
-        with threadpool_limits(limits=1):
-            return removal_order(consumers, group.unit_count)
-
-    def damage(self, group: ChannelGroup, kept: NDArray[np.int64]) -> float:
-        """The share of its readers' answers that is lost when a group keeps only the units `kept`, summed."""
-        total = 0.0
-        for member in group.consumers:
-            state = self._reader(member)
-            if state is None or state.second is None:
-                continue
-            stays = np.flatnonzero((member.unit_of_channel < 0) | np.isin(member.unit_of_channel, kept))
-            columns = state.columns_of(stays)
-            with threadpool_limits(limits=1):
-                fitted = np.zeros_like(state.rows)
-                fitted[:, :, columns] = refit(state.rows, state.second, columns)
-                total += response_error(state.rows, fitted, state.second)
-        return total
-
-    def _reader(self, member: Member) -> LayerState | None:
-        """A layer that reads a group; None where its inputs are not known, or go with its outputs."""
-        layer = next(layer for layer in self._layers if layer.name == member.layer)
-        state = self.original(layer)
-        return None if state.second is None or layer.groups > 1 else state
-
-    def _consumer(self, member: Member) -> Consumer | None:
-        """A reader of the group; None where its inputs are not known well enough to say what it would miss."""
-        state = self._reader(member)
-        if state is None or state.second is None:
-            return None
-        channels = [np.flatnonzero(member.unit_of_channel == unit) for unit in range(member.unit_of_channel.max() + 1)]
-        return Consumer(
-            rows=state.rows[0],
-            second=state.second[0],
-            columns=np.stack([state.columns_of(found) for found in channels]),
-        )
 
     def _make(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
         # BLAS adds in another order when it has other threads: bytes must not depend on them. And LAPACK's threads spin

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from compress.errors import CompressionError
-from compress.formats.equalize import Equalized, EqualizeLayers, equalize, find_pairs, tensors_to_observe, widen
+from compress.formats.equalizable import find_pairs
+from compress.formats.equalize import Equalized, EqualizeLayers, equalize, tensors_to_observe, widen
 from compress.formats.scheme import SCHEMES
 from compress.graph import constant
 from compress.intake.normalize import normalize
