@@ -78,12 +78,18 @@ def draw(
         if len(bundle.curves) > 1 and style == "-":
             low, high = bundle.curves.min(axis=0), bundle.curves.max(axis=0)
             axes.fill_between(bundle.x, low, high, color=colour, alpha=0.13, linewidth=0, zorder=1)
+    last = max(bundle.x[-1] for bundle in bundles)
+    for bundle in bundles:
+        if bundle.x[-1] < last:  # it ended before the others: a thin line leads to its name
+            end, colour = float(np.median(bundle.curves[:, -1])), _COLOURS[bundle.name.partition(",")[0]]
+            axes.plot([bundle.x[-1]], [end], "o", color=colour, markersize=4, zorder=4)
+            axes.plot([bundle.x[-1], last], [end, end], color=colour, linewidth=0.8, linestyle=(0, (1, 3)), zorder=2)
     axes.axhline(1.0, color="#888888", linewidth=0.8, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(list(marks)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel=x_label, ylabel=y_label, xlim=(marks[0], max(bundle.x[-1] for bundle in bundles)))
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(min(bundle.x[0] for bundle in bundles), last))
     axes.set_ylim(*limits(bundles))
     axes.set_title(title, loc="left", fontsize="medium")
     axes.grid(axis="x", color="#dddddd", linewidth=0.7)
@@ -94,7 +100,7 @@ def draw(
 
 
 def limits(bundles: Sequence[Bundle]) -> tuple[float, float]:
-    """Where y begins and ends: all that is above half of what the least curve reaches after a twentieth of its way."""
+    """Where y begins and ends: from somewhat below what all have after a twentieth of their trials."""
     early = min(float(np.median(bundle.curves[:, len(bundle.x) // 20])) for bundle in bundles)
     most = max(1.0, *(float(bundle.curves.max()) for bundle in bundles))
     low = max(0.0, most - 1.6 * (most - early))
