@@ -15,6 +15,8 @@ from deploy.archive import archive_bytes
 from deploy.errors import BundleError, DamagedBundleError
 from deploy.manifest import CandidateManifest, Manifest
 from deploy.opened import open_bundle
+from deploy.shipped import read_shipped
+from latency import Measurement
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -30,6 +32,16 @@ def test_a_bundle_of_format_1_opens() -> None:
     with open_bundle(DATA / "bundle-v1") as opened:
         assert isinstance(opened.manifest, CandidateManifest)
         assert opened.read("model.onnx").startswith(b"\x08")
+
+
+def test_a_stored_bundle_of_format_2_opens_and_all_of_it_is_understood() -> None:
+    with open_bundle(DATA / "bundle-v2") as opened:
+        assert isinstance(opened.manifest, Manifest)
+        shipped = read_shipped(opened, opened.manifest)
+        passes = [Measurement.from_json(line) for line in opened.read("measurements.jsonl").decode().splitlines()]
+    assert shipped.feeds["x"].shape == (1, 3, 24, 24)
+    assert {taken.model_digest for taken in passes} == {opened.manifest.digest}
+    assert opened.manifest.promises.max_latency_ms is not None
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx", "policy.json", "run.py", "MODEL_CARD.md", "example.npz"])

@@ -131,3 +131,12 @@ def test_a_run_of_files_asks_for_them_again(run_copy: Path, confirmed: TrialPoin
     (run_copy / "run.toml").write_text(config.replace(origin, 'origin = "/data/model.onnx"'))
     with pytest.raises(SearchError, match="give --model, --data and --metric again"):
         exportable(run_copy, confirmed.digest)
+
+
+def test_instructions_promise_no_latency(
+    finished: RunResult, confirmed: TrialPoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = replace(finished.facts, fp32_latency_ms=None, fp32_instructions=1000)
+    monkeypatch.setattr("search.export.read_result", lambda path: replace(finished, facts=counted))
+    with pytest.raises(SearchError, match="measured no latency, so there is nothing to promise; search on the device"):
+        exportable(finished.folder, confirmed.digest)
