@@ -99,7 +99,7 @@ def open_in(chromium: str, path: Path, repeats: int) -> list[dict[str, float]]:
             page = browser.new_page(viewport={"width": 1400, "height": 900})
             session = page.context.new_cdp_session(page)
             session.send("Performance.enable", {"timeDomain": "threadTicks"})
-            page.goto(path.as_uri())
+            page.goto(path.as_uri(), timeout=120_000)
             page.wait_for_selector("html[data-ready-ms]", timeout=120_000)
             ready_ms = float(page.evaluate("document.documentElement.dataset.readyMs"))
             cpu_s = _task_seconds(session)

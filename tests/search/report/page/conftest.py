@@ -46,7 +46,7 @@ def open_text(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri(), timeout=120_000)
         page.wait_for_selector("html[data-ready-ms]", timeout=120_000)
         return page
 
