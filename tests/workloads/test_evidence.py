@@ -1,6 +1,4 @@
-"""How often candidates that are no worse are taken for worse, whatever their scores, looks and rivals; and how soon
-those that are worse.
-"""
+"""How often candidates that are no worse are taken for worse, and how soon those that are."""
 
 from __future__ import annotations
 
