@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
@@ -205,16 +205,38 @@ class SearchLoop:
 
     def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome, watch: Watch | None) -> None:
         with self.stages.stage("storage"):
-            # A cost over its ratio is that of the baseline beside it.
-            name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
-            if name not in self.study.user_attrs:
-                fp32_cost = outcome.cost / outcome.cost_ratio
-                self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)
+            if self._is_known_by_now(outcome.digest):
+                self.seen.add(policy, outcome.digest)
+                tell_duplicate(self.study, trial, outcome.digest)
+                return
+            outcome = self._on_reference(outcome)
             if self.fidelity is not None and watch is not None:
                 self.fidelity.keep_scores(trial, outcome, watch)
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
         self._count(policy, outcome.digest)
+
+    def _is_known_by_now(self, digest: str) -> bool:
+        """Whether another worker has meanwhile come to the same candidate by another policy."""
+        if not self.seen.elsewhere:
+            return False
+        self.seen.refresh(self.study)
+        return digest in self.seen.candidates.values()
+
+    def _on_reference(self, outcome: Outcome) -> Outcome:
+        """The outcome in terms of the study's FP32 cost, which the first that is completed gives it.
+
+        Of workers that begin together several measure before there is one.
+        """
+        # A cost over its ratio is that of the baseline beside it.
+        name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
+        reference = self.study.user_attrs.get(name)
+        if reference is None:
+            fp32_cost = outcome.cost / outcome.cost_ratio
+            self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)
+        elif not outcome.is_emulated:
+            return replace(outcome, latency_ms=outcome.latency_ratio * reference)
+        return outcome
 
     def _stop(self, trial: "optuna.Trial", policy: Policy, outcome: PartialOutcome) -> None:
         import optuna

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from compress.errors import PolicyError
 from compress.policy import Policy
 from latency import MeasurementError
+from search.asking import ask_unseen
 from search.errors import FailingTrialsError, SearchError
 from search.loop import Budget, SearchLoop
 from search.progress import Progress
@@ -277,3 +278,76 @@ def test_fp32_is_evaluated_however_late_it_is(study: optuna.Study, run: Run) -> 
     evaluator = FakeEvaluator(clock.tick)
     run(evaluator, budget=Budget(deadline_s=100.0), clock=clock)
     assert len(evaluator.evaluated) == 1
+
+
+def at_trial_of_another(study: optuna.Study, space: SearchSpace) -> optuna.Trial:
+    """A trial that a worker on another machine is at."""
+    seen = resume(study, space, joins=True)
+    seen.here = replace(seen.here, machine="elsewhere")
+    asked = ask_unseen(study, space, seen, 0)
+    assert asked is not None
+    return asked[0]
+
+
+def test_what_others_finish_counts_towards_the_trials_wanted(study: optuna.Study, run: Run) -> None:
+    others = at_trial_of_another(study, make_space(4))
+    looks = []
+
+    def before(_: FakeCandidate) -> None:
+        if not looks:
+            looks.append(1)
+            outcome = make_outcome("another's")
+            others.set_user_attr(OUTCOME, outcome.to_attribute())
+            study.tell(others, outcome.values)
+
+    evaluator = FakeEvaluator(before)
+    loop = run(evaluator)
+    assert (loop.trials_run, len(evaluator.evaluated), states(study).count("COMPLETE")) == (5, 5, 6)
+
+
+def test_what_others_are_at_is_waited_for_instead_of_one_trial_too_many(study: optuna.Study, run: Run) -> None:
+    others = at_trial_of_another(study, make_space(4))
+    evaluator = FakeEvaluator()
+
+    def end_it() -> bool:
+        if len(evaluator.evaluated) == 5 and study.trials[others.number].state.name == "RUNNING":
+            outcome = make_outcome("another's")
+            others.set_user_attr(OUTCOME, outcome.to_attribute())
+            study.tell(others, outcome.values)
+        return False
+
+    run(evaluator, is_over=end_it)
+    assert (len(evaluator.evaluated), states(study).count("COMPLETE")) == (5, 6)
+
+
+def test_all_latencies_are_in_terms_of_the_reference_that_came_first(study: optuna.Study, run: Run) -> None:
+    def before(_: FakeCandidate) -> None:
+        if FP32_MS not in study.user_attrs:
+            study.set_user_attr(FP32_MS, 4.0)  # another worker's first trial is done while this one is measured
+
+    run(FakeEvaluator(before))
+    outcomes = outcomes_of(study.trials)
+    assert len(outcomes) == 6
+    assert [outcome.latency_ms for outcome in outcomes] == [outcome.latency_ratio * 4.0 for outcome in outcomes]
+    completed = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert [trial.values[0] for trial in completed] == [outcome.latency_ms for outcome in outcomes]
+
+
+def test_a_trial_that_was_taken_away_costs_that_trial_alone(study: optuna.Study, run: Run) -> None:
+    steps: list[Progress] = []
+    taken: list[int] = []
+
+    def before(_: FakeCandidate) -> None:
+        if not taken:
+            taken.append(study.trials[-1].number)
+            study.tell(taken[0], state=optuna.trial.TrialState.FAIL)  # as for one whose heartbeats did not come through
+
+    run(FakeEvaluator(before), listener=steps.append)
+    assert states(study).count("COMPLETE") == 6
+    assert [step.note for step in steps if "was taken for lost" in step.note]
+    assert study.trials[taken[0]].params in [t.params for t in study.trials if t.state.name == "COMPLETE"]
+
+
+def test_an_own_limit_ends_the_loop_before_the_studys(study: optuna.Study, run: Run) -> None:
+    assert run(FakeEvaluator(), budget=Budget(trials=6, own_trials=2)).trials_run == 2
+    assert states(study).count("COMPLETE") == 2
