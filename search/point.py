@@ -59,8 +59,8 @@ class TrialPoint(Cost, TargetAccuracy):
     instructions, `search_instructions_ratio`. Figures that were never taken (a failed trial) are NaN, and counts None.
     Ratios are candidate over FP32, drops FP32 minus candidate in the metric's own unit, `_low` and `_high` 95%
     intervals. `state` is 'complete', 'failed' or 'pruned'; what was taken of a pruned trial before it was given up is
-    there, and never ranks. `reason` says why a trial failed or was given up, and of a confirmed point what is wrong with
-    it on the target. A layer that `layers` does not name stays in FP32.
+    there, and never ranks. `reason` says why a trial failed or was given up, and of a confirmed point what is wrong
+    with it on the target. A layer that `layers` does not name stays in FP32.
 
     Raises:
         ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, or the search
