@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAYER_GRAPH = "layer_graph"
 """User attribute of the study: `format_version`, `macs` (layer to count) and `neighbours` (pairs of layers); from
-version 2 also `layers` (layer to its shape), `channels` (groups, as `SharedChannels`), `channel_multiple` and `meetings`."""
+version 2 also `layers` (layer to its shape), `channels` (as `SharedChannels`), `channel_multiple` and `meetings`."""
 
 FORMAT_VERSION = 2
 
