@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 WITH_HEAD_START = frozenset({"frontier"})
 """Samplers that use what is found out here."""
 
-_PROFILES_SHARE = 1 / 3
-_SINGLES_SHARE = 0.85  # of what is left; the rest is for how they add up
+_SWEEP_SHARE = 2 / 3  # the rest is for the times of layers
+_SINGLES_SHARE = 0.85  # of the sweep; the rest is for how they add up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +75,10 @@ class HeadStart:
         if not limit > 0:
             return
         started_s = time.monotonic()
-        if not has_layer_table(study):
-            self._take_layer_table(study, _PROFILES_SHARE * limit)
         if not has_damage_effects(study):
-            self._sweep(study, probe, limit - (time.monotonic() - started_s))
+            self._sweep(study, probe, _SWEEP_SHARE * limit)
+        if not has_layer_table(study):
+            self._take_layer_table(study, limit - (time.monotonic() - started_s))
 
     def _take_layer_table(self, study: "optuna.Study", limit: float) -> None:
         profile, compressor, space = self.prepared.profile, self.prepared.compressor, self.prepared.space
