@@ -74,7 +74,7 @@ def _search(folder: Path, layers: int) -> Path:
     (folder / "workload.py").write_text(_WORKLOAD.format(width=_WIDTH, layers=layers))
     (folder / "stack.onnx").write_bytes(_stack(layers))
     for _ in range(_ATTEMPTS):  # on a busy machine not every point can be confirmed at once
-        _paretune("search", folder / "workload.py", "--trials", _TRIALS, "--out", folder / "run")
+        _paretune("search", folder / "workload.py", "--sampler", "random", "--trials", _TRIALS, "--out", folder / "run")
         points = read_result(folder / "run").points
         if any(point.confirmed and point.label == ALL_8_BIT_LABEL for point in points):
             return folder / "run"

@@ -80,7 +80,7 @@ def test_the_knee_goes_from_the_run_to_a_gate(call: Call, finished: RunResult, t
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_demos_knee_goes_from_the_search_to_a_gate(start: Start, call: Call, tmp_path: Path) -> None:
-    process = start("search", "mnist-resnet", "--trials", "3", "--out", "demo")
+    process = start("search", "mnist-resnet", "--trials", "3", "--sampler", "random", "--out", "demo")
     _, errors = process.communicate(timeout=700)
     assert process.returncode == 0, errors
     walk(call, tmp_path / "demo", tmp_path)
