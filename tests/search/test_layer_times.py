@@ -70,6 +70,7 @@ def test_shares_sum_and_order(network: Network) -> None:
         ("b_nchwc", ("conv1",)),  # ONNX Runtime, fused with its Relu and laid out in blocks of channels
         ("c1_token_7_nchwc_kernel_time", ("conv1",)),
         ("c2_quant", ("conv2",)),
+        ("c1@first_token_4", ("conv1",)),  # the first of the two factors that it has become
         ("c1 + r1", ("conv1",)),  # TensorRT
         ("c2 + sum", ("conv2",)),
         ("{ForeignNode[c1...fc]}", ()),  # three dots hide what is in between
