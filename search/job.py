@@ -10,7 +10,7 @@ from search.loop import Budget
 from search.progress import Listener, Progress, silent
 from search.results import RunResult
 from search.run_folder import RunFolder
-from search.samplers import SAMPLERS
+from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.session import Session
 from search.stages import StageClock
 from search.target_validation import ALL
@@ -26,7 +26,7 @@ def run(
     out: Path | str | None = None,
     trials: int | None = None,
     time_s: float | None = None,
-    sampler: str = "tpe",
+    sampler: str = DEFAULT_SAMPLER,
     seed: int = 0,
     calibration_memory_bytes: int = 2 * 2**30,
     target_samples: int | str | None = None,
@@ -42,7 +42,7 @@ def run(
         out: The run's folder; `results/WORKLOAD-TARGET` when None.
         trials: Finished trials wanted, earlier sessions included; 100 when neither this nor `time_s` is given.
         time_s: Seconds from now by which the report should stand.
-        sampler: A name in `search.samplers.SAMPLERS`.
+        sampler: A name in `search.samplers.SAMPLERS`; the frontier sampler looks at single layers first.
         seed: Seed of the sampler.
         calibration_memory_bytes: About how much memory calibration may take, the network itself apart. With less, wide
             layers are known by their channels alone, or not at all.

@@ -22,6 +22,7 @@ from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress, silent
 from search.run_folder import RunFolder
+from search.samplers import DEFAULT_SAMPLER
 from search.space_record import adopt_space
 from search.stages import StageClock
 from search.storage import open_storage
@@ -133,7 +134,7 @@ def _run_trials(
     with open_workbench(prepared, own.path, stages=stages, listener=listener, accept=accept) as bench:
         evaluator = bench.evaluator_on(run.workload.search_part)
         with open_storage(run.address) as storage, Heart(run.address) as heart:
-            study = begin_study(storage, run.address.name, session.get("sampler", "random"), seed)
+            study = begin_study(storage, run.address.name, session.get("sampler", DEFAULT_SAMPLER), seed)
             adopt_space(study, prepared.space, run.folder.path)
             budget, reserve = _budget(study, trials, limit_s)
             member = CrewMember(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.inputs import HostOption, StorageOption
-from search.samplers import SAMPLERS
+from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 
 def search(
@@ -31,7 +31,13 @@ def search(
     ] = None,
     time: Annotated[str | None, typer.Option(help="Stop after this long: 8h, 90m, 1h30m, 45s.")] = None,
     until: Annotated[str | None, typer.Option(help="Be done by this time of day: 07:00.")] = None,
-    sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = "tpe",
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(SAMPLERS)}. frontier learns how latency and damage add up over the layers, after "
+            "a short look at single ones; the others are Optuna's own."
+        ),
+    ] = DEFAULT_SAMPLER,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     calibration_memory: Annotated[
         float, typer.Option(min=0.01, metavar="GIB", help="About how much memory calibration may take.")

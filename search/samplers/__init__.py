@@ -69,5 +69,7 @@ def _frontier(seed: int) -> "BaseSampler":
 
 
 SAMPLERS: MappingProxyType[str, Callable[[int], "BaseSampler"]] = MappingProxyType(
-    {"tpe": _tpe, "nsga2": _nsga2, "gp": _gp, "random": _random, "frontier": _frontier}
+    {"frontier": _frontier, "tpe": _tpe, "nsga2": _nsga2, "gp": _gp, "random": _random}
 )
+
+DEFAULT_SAMPLER = "frontier"

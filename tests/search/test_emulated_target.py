@@ -178,7 +178,7 @@ def test_what_the_target_runs_in_float_is_said_of_the_point_and_no_reason_to_ref
     """
     monkeypatch.setattr("search.session.open_meter", FakeMeter)
     monkeypatch.setattr("latency.target.open_transport", lambda reach: LocalTransport())
-    result = search.run(workload, arm.with_int8_scheme("symmetric"), out=tmp_path / "run", trials=2)
+    result = search.run(workload, arm.with_int8_scheme("symmetric"), out=tmp_path / "run", trials=2, sampler="random")
     assert [point.state for point in result.points] == ["complete"] * 2
     fp32, eight = result.points
     assert fp32.reason == ""
@@ -196,7 +196,7 @@ def test_a_real_emulator_counts_and_answers(workload: Path, tmp_path: Path) -> N
         find_root(None, "cortex-a76")
     except TargetError as error:
         pytest.skip(f"nobody has prepared the emulated processor: {error}")
-    result = search.run(workload, "arm-emulated", out=tmp_path / "run", trials=2, target_samples=4)
+    result = search.run(workload, "arm-emulated", out=tmp_path / "run", trials=2, sampler="random", target_samples=4)
     assert result.is_confirmed
     assert all(point.target_samples == 4 and point.is_emulated for point in result.front)
     fp32, eight = result.points

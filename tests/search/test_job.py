@@ -20,6 +20,7 @@ from search import RunResult, SearchError
 from search.evaluate import Evaluator
 from search.point import ALL_8_BIT_LABEL, COLUMNS, FP32_LABEL
 from search.progress import Progress
+from search.run_folder import RunFolder
 from search.space import summarize
 
 TRIALS = 7
@@ -127,9 +128,9 @@ def test_a_corrected_workload_may_use_the_folder_of_one_that_never_came_to_a_tri
     good = workload.read_text()
     workload.write_text(good.replace(".mean(axis=1)", ".mean(axis=1) * np.nan"))
     with pytest.raises(ValueError, match="finite"):
-        search.run(workload, profile, out=tmp_path / "run", trials=1)
+        search.run(workload, profile, out=tmp_path / "run", trials=1, sampler="random")
     workload.write_text(good)
-    assert len(search.run(workload, profile, out=tmp_path / "run", trials=1).points) == 1
+    assert len(search.run(workload, profile, out=tmp_path / "run", trials=1, sampler="random").points) == 1
 
 
 def test_trials_that_fail_one_after_another_end_the_search_and_what_there_is_is_confirmed(
@@ -147,7 +148,7 @@ def test_trials_that_fail_one_after_another_end_the_search_and_what_there_is_is_
     with pytest.raises(
         SearchError, match=r"2 trials failed one after another; .* is confirmed and reported in '.*run'"
     ):
-        search.run(workload, profile, out=tmp_path / "run", trials=20)
+        search.run(workload, profile, out=tmp_path / "run", trials=20, sampler="random")
     result = search.read_result(tmp_path / "run")
     assert [point.state for point in result.points] == ["complete", "failed", "failed"]
     assert result.is_confirmed
@@ -178,12 +179,13 @@ def test_no_time_left_still_gives_fp32(quick: None, tmp_path: Path, workload: Pa
     result = search.run(workload, profile, out=tmp_path / "run", time_s=1e-3)
     assert [point.label for point in result.points] == [FP32_LABEL]
     assert result.is_confirmed
+    assert [session["sampler"] for session in RunFolder(result.folder).read_config()["sessions"]] == ["frontier"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sampler": "grid"}, "no sampler called 'grid'; choose one of tpe"),
+        ({"sampler": "grid"}, "no sampler called 'grid'; choose one of frontier, tpe"),
         ({"trials": 0}, "trials must be at least 1, got 0"),
         ({"time_s": 0.0}, "time_s must be above 0 seconds, got 0"),
         ({"time_s": float("nan")}, "time_s must be above 0 seconds, got nan"),

@@ -32,7 +32,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_accuracy_is_taken_on_the_target_too_and_both_figures_are_reported(
     quick: None, workload: Path, board: HardwareProfile, tmp_path: Path
 ) -> None:
-    result = search.run(workload, board, out=tmp_path / "run", trials=3, target_samples=10)
+    result = search.run(workload, board, out=tmp_path / "run", trials=3, sampler="random", target_samples=10)
     assert result.is_confirmed
     assert not result.facts.target_is_host
     for point in result.front:
@@ -54,7 +54,7 @@ def test_nobody_there_is_one_line_before_anything_is_searched(
 ) -> None:
     ssh_server.stop()
     with pytest.raises(TargetError, match="cannot reach"):
-        search.run(workload, board, out=tmp_path / "run", trials=3)
+        search.run(workload, board, out=tmp_path / "run", trials=3, sampler="random")
     assert not (tmp_path / "run" / "study.db").exists()
 
 
@@ -67,13 +67,13 @@ def test_a_target_unplugged_in_the_search_loses_nothing_and_the_same_command_goe
 
     said = r"the target went away: the link to .* did not come back .*; what was found before is reported, unconfirmed"
     with pytest.raises(SearchError, match=said):
-        search.run(workload, board, out=tmp_path / "run", trials=20, listener=unplug)
+        search.run(workload, board, out=tmp_path / "run", trials=20, sampler="random", listener=unplug)
     result = search.read_result(tmp_path / "run")
     assert [point.state for point in result.points] == ["complete"] * 2, "what the target did is no candidate's fault"
     assert not result.is_confirmed
     assert "not yet confirmed" in result.page_path.read_text()
     ssh_server.start()
-    again = search.run(workload, board, out=tmp_path / "run", trials=4)
+    again = search.run(workload, board, out=tmp_path / "run", trials=4, sampler="random")
     assert again.is_confirmed
     assert [point.state for point in again.points] == ["complete"] * 4
 
@@ -86,7 +86,7 @@ def test_a_target_unplugged_in_the_confirmation_leaves_a_report(
             ssh_server.stop()
 
     with pytest.raises(SearchError, match=r"went away in the confirmation: .*; what was found before is reported"):
-        search.run(workload, board, out=tmp_path / "run", trials=4, listener=unplug)
+        search.run(workload, board, out=tmp_path / "run", trials=4, sampler="random", listener=unplug)
     result = search.read_result(tmp_path / "run")
     assert len(result.points) == 4
     assert not result.is_confirmed
