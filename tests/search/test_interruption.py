@@ -89,7 +89,7 @@ def test_ctrl_c_is_one_line_and_the_run_continues(start: Start, call: Call, work
     folder = workload.parent / "run"
     # Tests that a shell has put in the background ignore Ctrl-C, and so would what they start.
     listening = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-    process = start("search", workload, "--trials", 400, "--out", folder, preexec_fn=listening)
+    process = start("search", workload, "--trials", 400, "--out", folder, "--sampler", "random", preexec_fn=listening)
     read_until(process, "Searching 1/")
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
     _, errors = process.communicate(timeout=120)
@@ -97,7 +97,7 @@ def test_ctrl_c_is_one_line_and_the_run_continues(start: Start, call: Call, work
     states = [trial.state.name for trial in trials_of(folder)]
     assert "RUNNING" not in states
     wanted = states.count("COMPLETE") + 2
-    done = call("search", workload, "--trials", wanted, "--out", folder)
+    done = call("search", workload, "--trials", wanted, "--out", folder, "--sampler", "random")
     assert (done.returncode, done.stderr) == (0, "")
     assert_whole(folder, wanted)
 
@@ -113,7 +113,7 @@ def limit_files_to(size: int) -> Callable[[], None]:
 def test_a_file_that_may_not_grow_is_one_line_and_the_same_command_continues(
     call: Call, workload: Path, run_copy: Path, name: str
 ) -> None:
-    command = ["search", workload, "--out", run_copy, "--trials", TRIALS + 2]
+    command = ["search", workload, "--out", run_copy, "--trials", TRIALS + 2, "--sampler", "random"]
     before = trials_of(run_copy)
     limit = max((run_copy / file).stat().st_size for file in ("network.onnx", "calibration.npz", name)) + 8_000
     limited = call(*command, preexec_fn=limit_files_to(limit))
@@ -132,7 +132,7 @@ def test_a_temporary_folder_without_room_is_named_and_costs_no_trial(
     """The workers' files lie there; the run's own folder has all the room it needs."""
     before = trials_of(run_copy)
     (small_disk / "filler").write_bytes(bytes(1_000_000))
-    command = ["search", workload, "--trials", TRIALS + 2, "--out", run_copy]
+    command = ["search", workload, "--trials", TRIALS + 2, "--out", run_copy, "--sampler", "random"]
     full = call(*command, env={**os.environ, "TMPDIR": str(small_disk)})
     assert full.returncode == 2
     assert full.stderr.count("\n") == 1
@@ -170,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_one_line_and_the_same_command_continues(call: Call, workload: Path, small_disk: Path) -> None:
     folder = small_disk / "run"
-    command = ["search", workload, "--trials", 6, "--out", folder]
+    command = ["search", workload, "--trials", 6, "--out", folder, "--sampler", "random"]
     full = call(*command)
     assert full.returncode == 2
     assert full.stderr.count("\n") == 1
