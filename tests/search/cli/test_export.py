@@ -38,7 +38,11 @@ def walk(call: Call, run: Path, tmp_path: Path) -> None:
     program, *command = json.loads(chosen.stdout)["export_command"]
     assert program == "paretune"
     command[command.index("--out") + 1] = "bundle"
-    exported = call(*command, "--archive", "--with-calibration", "--format", "triton")
+    for _ in range(4):
+        exported = call(*command, "--archive", "--with-calibration", "--format", "triton")
+        if "free of other work, and export again" not in exported.stderr:  # what it says on a busy machine
+            break
+        assert not (tmp_path / "bundle").exists()
     assert exported.returncode == 0, exported.stderr
     bundle = tmp_path / "bundle"
 
