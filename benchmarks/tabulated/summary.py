@@ -34,7 +34,7 @@ def make_table(
         begun: What a search knows before its first trial.
 
     Raises:
-        ValueError: A policy is missing.
+        ValueError: A policy is missing, or its bytes have changed.
     """
     digests: dict[int, str] = {}
     ratios: dict[str, list[float]] = defaultdict(list)
@@ -42,7 +42,8 @@ def make_table(
     build_cpu_s: list[float] = []
     undisturbed: list[int] = []
     for entry in entries:
-        digests[entry.position] = entry.digest
+        if digests.setdefault(entry.position, entry.digest) != entry.digest:
+            raise ValueError(f"policy {entry.position} has led to other bytes since it was first taken; begin anew")
         build_cpu_s.append(entry.build_cpu_s)
         if entry.timing is not None:
             ratios[entry.digest].append(entry.timing.ratio)
