@@ -19,7 +19,7 @@ from compress.network import load_network
 from compress.policy import Policy
 from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
-from search.space import build_space
+from search.space.space import build_space
 from workloads import Feeds, load
 from workloads.builtin.mnist_resnet_network import ResNet14
 

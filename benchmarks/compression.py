@@ -25,7 +25,7 @@ from compress.layers import Layer
 from compress.narrowing import narrow_to, share_of_macs, sparse
 from compress.policy import Policy
 from compress.statistics.calibration_file import save_calibration
-from search.space import build_space
+from search.space.space import build_space
 
 Figures = dict[str, Figure]
 INTEGER_KERNELS = ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")

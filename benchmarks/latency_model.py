@@ -27,15 +27,15 @@ from compress.errors import CompressionError
 from hwprofiles import HardwareProfile, detect_machine, load_profile
 from latency import MeasurementError
 from latency.meters import open_meter
+from search.folder.run_folder import RunFolder
 from search.prepare import Prepared, prepare
-from search.run_folder import RunFolder
 from search.samplers import SAMPLERS
 from search.samplers.frontier import Knowledge, open_knowledge
-from search.space import Choice
+from search.space.space import Choice
 from search.stages import StageClock
-from search.study import load_run_study
-from search.timed_input import timed_feeds
-from search.trials import is_finished
+from search.study.study import load_run_study
+from search.study.trials import is_finished
+from search.trial.timed_input import timed_feeds
 from workloads import load
 
 WORKLOADS = ("mnist-resnet", "effnet-lite0")

@@ -20,8 +20,8 @@ from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import SEARCH, Measurement, Meter
 from latency.witness import Traffic, call_witness
-from search.space import build_space
-from search.timed_input import timed_feeds
+from search.space.space import build_space
+from search.trial.timed_input import timed_feeds
 
 WORKLOAD = "mnist-resnet"
 STEADY = 0.05

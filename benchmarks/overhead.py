@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, parser, report
+from search.folder.timings import STEADY_FROM_TRIAL
 from search.stages import INFERENCE_STAGES
-from search.timings import STEADY_FROM_TRIAL
 
 _TRIALS, _QUICK_TRIALS = 40, 8
 _ASKED_SHARE = 0.10

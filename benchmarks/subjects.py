@@ -18,7 +18,7 @@ from compress.statistics.calibration import calibrate
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, detect_machine, load_profile
 from latency import CONFIRM, Meter
-from search.timed_input import timed_feeds
+from search.trial.timed_input import timed_feeds
 from workloads import Evaluation, Feeds, Samples, Workload, evaluate, load, session_predictor
 
 BATCH_SIZE = 16

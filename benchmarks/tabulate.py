@@ -24,7 +24,7 @@ from benchmarks.tabulated.records import Begun, begin
 from benchmarks.tabulated.space import tabulated_space
 from benchmarks.tabulated.summary import make_table
 from benchmarks.tabulated.work_file import Entry, WorkFile
-from search.space import SearchSpace
+from search.space.space import SearchSpace
 
 _CHECKED = 50
 """One candidate of so many is asked whether it runs as its policy says."""

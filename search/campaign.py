@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 from hwprofiles import HardwareProfile, Machine, detect_machine
 from latency import Target, TargetError
-from search.aim import Aim
-from search.confirm import confirm, unconfirmed
-from search.crew import CrewMember
-from search.environment import keep_environment
+from search.confirmation.confirm import confirm, unconfirmed
+from search.confirmation.target_validation import TargetValidator
 from search.errors import FailingTrialsError, SearchError, TargetLostError
-from search.layer_graph import LayerGraph, record_layer_graph
-from search.layer_neighbours import find_layer_graph
-from search.liveness import Heart
+from search.folder.environment import keep_environment
+from search.folder.run_folder import RunFolder
+from search.layers.graph import LayerGraph, record_layer_graph
+from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.results import FP32_MS
-from search.run_folder import RunFolder
-from search.run_record import adopt_run, keep_run_environment
-from search.space_record import adopt_space
+from search.space.record import adopt_space
 from search.stages import StageClock
-from search.storage import open_storage
-from search.study import INSTRUCTIONS, LATENCY, begin_study
-from search.study_address import StudyAddress
+from search.study.address import StudyAddress
+from search.study.aim import Aim
+from search.study.crew import CrewMember
+from search.study.liveness import Heart
+from search.study.run_record import adopt_run, keep_run_environment
+from search.study.storage import open_storage
+from search.study.study import INSTRUCTIONS, LATENCY, begin_study
+from search.study.trials import outcomes_of, policies_by_digest, read_points
 from search.sweep.head_start import WITH_HEAD_START, HeadStart
-from search.target_validation import TargetValidator
-from search.timed_input import timed_feeds
-from search.trials import outcomes_of, policies_by_digest, read_points
-from search.workbench import Workbench, open_workbench
+from search.trial.timed_input import timed_feeds
+from search.trial.workbench import Workbench, open_workbench
 
 if TYPE_CHECKING:
     import optuna

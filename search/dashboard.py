@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from search.errors import NoResultYetError, SearchError
-from search.storage import open_storage
-from search.study_address import address_of
+from search.study.address import address_of
+from search.study.storage import open_storage
 
 if TYPE_CHECKING:
-    from search.run_folder import RunFolder
+    from search.folder.run_folder import RunFolder
 
 HOST = "127.0.0.1"
 """Nobody else's business: the dashboard can change a study, and asks nobody for a password."""

@@ -4,16 +4,16 @@ import time
 from pathlib import Path
 
 from hwprofiles import HardwareProfile, load_profile
-from search.disk_errors import disk_errors
+from search.confirmation.target_validation import ALL
 from search.errors import SearchError
+from search.folder.disk_errors import disk_errors
+from search.folder.run_folder import RunFolder
 from search.loop import Budget
 from search.progress import Listener, Progress, silent
 from search.results import RunResult
-from search.run_folder import RunFolder
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.session import Session
 from search.stages import StageClock
-from search.target_validation import ALL
 from workloads import Workload, load
 
 DEFAULT_TRIALS = 100
@@ -47,7 +47,7 @@ def run(
         calibration_memory_bytes: About how much memory calibration may take, the network itself apart. With less, wide
             layers are known by their channels alone, or not at all.
         target_samples: How many unseen samples the confirmation runs on the target itself, or `all`. None for all where
-            the target is local, 256 over SSH and 64 where it is emulated (`search.target_validation`).
+            the target is local, 256 over SSH and 64 where it is emulated (`search.confirmation.target_validation`).
         storage: The URL of the database that keeps the study, as Optuna and SQLAlchemy spell it; None for where the
             run was begun, by default `study.db` in its folder. Given to a fresh folder, a study that is there already
             is gone on with. No password is ever stored.

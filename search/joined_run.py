@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwprofiles import HardwareProfile
-from search.aim import Aim
 from search.errors import NoResultYetError, RunFolderError, SearchError
-from search.liveness import WorkerId
+from search.folder.run_folder import RunFolder
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder
-from search.run_record import adopt_run
-from search.space_record import SPACE
-from search.study import load_study
-from search.study_address import StudyAddress, address_of
-from search.trials import count_finished
+from search.space.record import SPACE
+from search.study.address import StudyAddress, address_of
+from search.study.aim import Aim
+from search.study.liveness import WorkerId
+from search.study.run_record import adopt_run
+from search.study.study import load_study
+from search.study.trials import count_finished
 from workloads import Workload, load
 
 _LOOK_S = 1.0

@@ -12,20 +12,20 @@ from compress.policy import Policy
 from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
-from search.asking import ask_unseen, tell_duplicate
+from search.account.speedup import best_speedup, closeness
 from search.errors import FailingTrialsError, SearchError
-from search.evaluate import Evaluator
-from search.fidelity import Fidelity
-from search.partial import PartialOutcome
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.results import FP32_INSTRUCTIONS, FP32_MS
-from search.seen import Seen, mark_interrupted
-from search.space import SearchSpace
-from search.speedup import best_speedup, closeness
+from search.space.space import SearchSpace
 from search.stages import StageClock
-from search.stopping import Watch
-from search.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
+from search.study.asking import ask_unseen, tell_duplicate
+from search.study.seen import Seen, mark_interrupted
+from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
+from search.trial.evaluate import Evaluator
+from search.trial.fidelity import Fidelity
+from search.trial.partial import PartialOutcome
+from search.trial.stopping import Watch
 from workloads import WorkloadError
 
 if TYPE_CHECKING:

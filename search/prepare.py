@@ -17,11 +17,11 @@ from compress.stitch import Compressor
 from compress.variants import VariantStore
 from deploy.bundle import PARTIAL_SUFFIX
 from hwprofiles import HardwareProfile
-from search.disk_errors import disk_errors
-from search.left_out import formats_left_out, words_of_left_out
+from search.folder.disk_errors import disk_errors
+from search.folder.run_folder import RunFolder, damaged
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder, damaged
-from search.space import SearchSpace, build_space
+from search.space.left_out import formats_left_out, words_of_left_out
+from search.space.space import SearchSpace, build_space
 from search.stages import StageClock
 from workloads import Workload
 

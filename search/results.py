@@ -6,18 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.confirmations import confirmed, read_confirmations
-from search.environment import read_environment
+from search.confirmation.confirmations import confirmed, read_confirmations
 from search.errors import NoResultYetError
 from search.figures import is_fraction
+from search.folder.environment import read_environment
+from search.folder.run_folder import RunFolder
+from search.folder.timings import read_seconds
 from search.point import FP32_LABEL, TrialPoint, to_csv
-from search.run_folder import RunFolder
-from search.space_record import recorded_space
-from search.timings import read_seconds
-from search.trials import read_points
+from search.space.record import recorded_space
+from search.study.trials import read_points
 
 if TYPE_CHECKING:
-    from search.account import SearchAccount
+    from search.account.account import SearchAccount
     from search.report.facts import ReportFacts
 
 FP32_MS = "fp32_ms"
@@ -66,8 +66,8 @@ def read_result(path: Path) -> RunResult:
         NoResultYetError: FP32, which every run begins with, has no figures yet.
         RunFolderError: There is no run, or a file of it cannot be read.
     """
-    from search.study import load_study
-    from search.study_address import address_of
+    from search.study.address import address_of
+    from search.study.study import load_study
 
     folder = RunFolder(path)
     config, address = folder.read_config(), address_of(folder)
@@ -98,8 +98,8 @@ def read_account(path: Path) -> "SearchAccount":
     Raises:
         RunFolderError: There is no run, or a file of it cannot be read.
     """
-    from search.account import NO_ACCOUNT, account_of
-    from search.study import load_run_study
+    from search.account.account import NO_ACCOUNT, account_of
+    from search.study.study import load_run_study
 
     folder = RunFolder(path)
     config = folder.read_config()
@@ -200,6 +200,6 @@ def _read_facts(
 
 
 def _is_this_host(profile: dict[str, Any]) -> bool:
-    """What `search.target_validation.is_this_host` says, of a profile as some version of paretune stored it."""
+    """What `is_this_host` of the target's validation says, of a profile as some version of paretune stored it."""
     local = profile.get("reach", {}).get("transport", "local") == "local"
     return bool(local and profile.get("engine", {}).get("provider", "CPUExecutionProvider") == "CPUExecutionProvider")

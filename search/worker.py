@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprofiles import HardwareProfile, Machine, detect_machine
-from search.aim import Aim, watch_aim
-from search.crew import CrewMember, confirmation_s
-from search.disk_errors import disk_errors
-from search.environment import require_environment
+from search.folder.disk_errors import disk_errors
+from search.folder.environment import require_environment
+from search.folder.run_folder import RunFolder
+from search.folder.timings import Timings
 from search.joined_run import JoinedRun, await_aim, count_trials, own_folder, read_joined_run
-from search.liveness import Heart, WorkerId
 from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress, silent
-from search.run_folder import RunFolder
 from search.samplers import DEFAULT_SAMPLER
-from search.space_record import adopt_space
+from search.space.record import adopt_space
 from search.stages import StageClock
-from search.storage import open_storage
-from search.study import begin_study, flush_study
-from search.timings import Timings
-from search.trials import count_finished
-from search.workbench import open_workbench
+from search.study.aim import Aim, watch_aim
+from search.study.crew import CrewMember, confirmation_s
+from search.study.liveness import Heart, WorkerId
+from search.study.storage import open_storage
+from search.study.study import begin_study, flush_study
+from search.study.trials import count_finished
+from search.trial.workbench import open_workbench
 from workloads import Workload
 
 if TYPE_CHECKING:

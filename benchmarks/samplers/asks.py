@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from benchmarks.samplers.problem import Reading
 from benchmarks.samplers.race import FRONTIER, begin
 from benchmarks.samplers.synthetic_chain import SyntheticChain
-from search.space import Choice
-from search.trials import OUTCOME
+from search.space.space import Choice
+from search.study.trials import OUTCOME
 
 LAYERS, TRIALS, ASKS = 200, 10_000, 21
 

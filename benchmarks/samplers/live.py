@@ -14,14 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.active_time import ActiveTime
+from search.account.active_time import ActiveTime
 from search.errors import SearchError
+from search.folder.run_folder import RunFolder
 from search.job import run
 from search.pareto import Pair, front, hypervolume
 from search.progress import Progress
-from search.run_folder import RunFolder
-from search.study import load_run_study
-from search.trials import OUTCOME, is_finished
+from search.study.study import load_run_study
+from search.study.trials import OUTCOME, is_finished
 
 if TYPE_CHECKING:
     import optuna

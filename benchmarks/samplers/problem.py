@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from search.pareto import Pair
-from search.space import Choice, SearchSpace
-from search.trials import Outcome
+from search.space.space import Choice, SearchSpace
+from search.study.trials import Outcome
 
 _INTERVAL = 1.959964
 """Half of a normal's 95% interval, in standard deviations."""

@@ -12,11 +12,11 @@ import numpy as np
 import optuna
 
 from benchmarks.samplers.problem import Problem
-from search.asking import ask_unseen, tell_duplicate
 from search.pareto import Pair, front, hypervolume
 from search.samplers import make_sampler
-from search.seen import resume
-from search.trials import OUTCOME
+from search.study.asking import ask_unseen, tell_duplicate
+from search.study.seen import resume
+from search.study.trials import OUTCOME
 
 OTHERS = ("tpe", "nsga2", "gp", "random")
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from benchmarks.samplers.problem import Reading, outcome_of
 from compress.policy import FORMATS
-from search.effects import Effect, record_damage_effects
-from search.layer_graph import LayerGraph, record_layer_graph
-from search.layer_table import TimedPolicy, record_layer_table
+from search.layers.effects import Effect, record_damage_effects
+from search.layers.graph import LayerGraph, record_layer_graph
+from search.layers.table import TimedPolicy, record_layer_table
 from search.pareto import Pair
-from search.space import Choice, Knob, SearchSpace
-from search.space_record import adopt_space
-from search.trials import Outcome
+from search.space.record import adopt_space
+from search.space.space import Choice, Knob, SearchSpace
+from search.study.trials import Outcome
 
 COST_NOISE = 0.01
 DIVERGENCE_NOISE = 0.1

@@ -7,10 +7,10 @@ import numpy as np
 
 from benchmarks.samplers.problem import Reading, outcome_of
 from benchmarks.tabulated.table import Table
-from search.effects import DAMAGE_EFFECTS
-from search.layer_table import LAYER_TABLE
+from search.layers.effects import DAMAGE_EFFECTS
+from search.layers.table import LAYER_TABLE
 from search.pareto import Pair
-from search.space import Choice, SearchSpace
+from search.space.space import Choice, SearchSpace
 
 LEAST = 0.1
 """What loses more of the metric than this is of no use: gain begins there."""

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.subjects import BATCH_SIZE, Subject
 from compress.runtime import open_session
 from compress.stitch import Candidate
-from search.timed_input import timed_feeds
+from search.trial.timed_input import timed_feeds
 from workloads import evaluate, session_predictor
 
 _TURN = 3

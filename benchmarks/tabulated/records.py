@@ -8,17 +8,17 @@ from typing import Any
 
 from benchmarks.subjects import Subject
 from benchmarks.tabulated.table import TABLE, study_of
+from search.folder.run_folder import RunFolder
 from search.job import run
-from search.layer_graph import record_layer_graph
-from search.layer_neighbours import find_layer_graph
+from search.layers.graph import record_layer_graph
+from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import silent
-from search.run_folder import RunFolder
-from search.space import SearchSpace
-from search.space_record import adopt_space
+from search.space.record import adopt_space
+from search.space.space import SearchSpace
 from search.stages import StageClock
-from search.study import load_study
+from search.study.study import load_study
 from search.sweep.head_start import HeadStart
 
 _TRIALS = 16

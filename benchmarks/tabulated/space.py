@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from benchmarks.subjects import Subject
-from search.space import Choice, SearchSpace, build_space
+from search.space.space import Choice, SearchSpace, build_space
 
 CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "bits/stem": ("fp32", "int8"),

@@ -15,7 +15,7 @@ from benchmarks.tabulated.records import Begun
 from benchmarks.tabulated.table import Table
 from benchmarks.tabulated.work_file import Entry
 from hwprofiles import detect_machine
-from search.space import SearchSpace
+from search.space.space import SearchSpace
 
 _PRIOR_WEIGHT = 4
 """A few passes say little about one policy's own spread: what is typical of all counts as so many passes more."""

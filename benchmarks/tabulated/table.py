@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from optuna.samplers import BaseSampler
 
 from search.pareto import Pair, front, hypervolume
-from search.space import Choice, SearchSpace
-from search.space_record import recorded_space
+from search.space.record import recorded_space
+from search.space.space import Choice, SearchSpace
 
 FORMAT_VERSION = 1
 
@@ -28,8 +28,8 @@ class Table:
     """Figures of all policies, each at its position in the enumeration of the space.
 
     Attributes:
-        records: User attributes of a study of this network, as a search begins it (`search.space_record`,
-            `search.layer_graph`, `search.effects`, `search.layer_table`).
+        records: User attributes of a study of this network, as a search begins it (`search.space.record`,
+            `search.layers.graph`, `search.layers.effects`, `search.layers.table`).
         ratio: Latency over FP32's.
         ratio_error: Standard error of the same.
         metric: Mean score over the search's samples.

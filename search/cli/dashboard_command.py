@@ -25,7 +25,7 @@ def dashboard(
     import webbrowser
 
     from search.dashboard import open_dashboard
-    from search.run_folder import RunFolder
+    from search.folder.run_folder import RunFolder
 
     with open_dashboard(RunFolder(run), port) as opened:
         typer.echo(f"{opened.url}  (Ctrl-C ends it)")

@@ -56,7 +56,7 @@ def read_network(model: str, batch_size: int) -> "tuple[Network, Feeds]":
         CompressionError, WorkloadError: It does not work.
     """
     from compress.network import load_network
-    from search.timed_input import timed_feeds
+    from search.trial.timed_input import timed_feeds
     from workloads import load
 
     if model.endswith(".onnx"):

@@ -98,7 +98,7 @@ def _said_of_channels(network: "Network", groups: "ChannelGroups") -> Iterator[s
 
 def _said_of_formats(network: "Network", profile: "HardwareProfile") -> list[str]:
     """Which formats a search on the profile leaves out, and of how many layers."""
-    from search.left_out import formats_left_out, words_of_left_out
+    from search.space.left_out import formats_left_out, words_of_left_out
 
     if profile.probe is None:
         return [f"{profile.name} was not probed, so no format is left out: paretune profile probe {profile.name}"]

@@ -37,8 +37,8 @@ def select(
     """
     import json
 
-    from search.budgets import Budget, require_answerable
-    from search.choice import Choice, choose
+    from search.choosing.budgets import Budget, require_answerable
+    from search.choosing.choice import Choice, choose
     from search.report.choice_words import choice_lines, document_of, refusal_lines
     from search.results import read_result
 

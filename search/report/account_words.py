@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from search.account import SearchAccount
-from search.convergence import Convergence
-from search.layer_worth import LayerWorth
-from search.prediction_fit import PredictionFit
+from search.account.account import SearchAccount
+from search.account.convergence import Convergence
+from search.account.prediction_fit import PredictionFit
+from search.layers.worth import LayerWorth
 from search.report.cost_words import words_of
 from search.report.facts import ReportFacts
 from search.report.notation import MINUS, drop_text, drop_unit, duration_text, shortened

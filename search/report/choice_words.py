@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from search.budgets import Budget, promised_drop
-from search.choice import Choice, Miss, Refusal
+from search.choosing.budgets import Budget, promised_drop
+from search.choosing.choice import Choice, Miss, Refusal
 from search.cost import without_missing
 from search.point import COLUMNS, TrialPoint
 from search.report.commands import export_command

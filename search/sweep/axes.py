@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from search.space import Choice, Knob
+from search.space.space import Choice, Knob
 
 _UNSTRUCTURED = "unstructured "
 

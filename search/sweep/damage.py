@@ -6,9 +6,9 @@ from typing import Protocol
 
 from compress.errors import CompressionError
 from compress.policy import Policy
-from search.layer_graph import LayerGraph
+from search.layers.graph import LayerGraph
 from search.progress import Listener, Progress
-from search.space import SearchSpace
+from search.space.space import SearchSpace
 from search.sweep.joint import Joint, joint_policies
 from search.sweep.order import planned
 from search.sweep.readings import Reading, count_settled, effects_of

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latency import MeasurementError, Target, TargetError
-from search.effects import has_damage_effects, record_damage_effects
-from search.layer_graph import recorded_layer_graph
-from search.layer_table import has_layer_table, record_layer_table
+from search.folder.run_folder import RunFolder
+from search.layers.effects import has_damage_effects, record_damage_effects
+from search.layers.graph import recorded_layer_graph
+from search.layers.table import has_layer_table, record_layer_table
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
-from search.run_folder import RunFolder
 from search.stages import StageClock
 from search.sweep.damage import measure_joints, sweep_damage
 from search.sweep.joint import fit_exponent
@@ -22,7 +22,7 @@ from search.sweep.policies import profiled
 from search.sweep.probe import SAMPLES, Probe
 from search.sweep.readings import effects_of
 from search.sweep.readings_file import ReadingsFile
-from search.timed_input import timed_feeds
+from search.trial.timed_input import timed_feeds
 
 if TYPE_CHECKING:
     import optuna

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.effects import Effects
-from search.space import Choice, SearchSpace
+from search.layers.effects import Effects
+from search.space.space import Choice, SearchSpace
 from search.sweep.policies import Params, profiled
 from search.sweep.readings import Reading
 

@@ -17,10 +17,10 @@ from compress.errors import CompressionError
 from compress.network import Network
 from compress.stitch import Compressor
 from latency import MeasurementError, Target
-from search.layer_table import TimedPolicy
-from search.layer_times import LayerTime, named_rows
+from search.layers.table import TimedPolicy
+from search.layers.times import LayerTime, named_rows
 from search.progress import Listener, Progress
-from search.space import SearchSpace
+from search.space.space import SearchSpace
 from search.stages import StageClock
 from search.sweep.policies import Params
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from latency import SEARCH
 from search.loop import Budget
-from search.trials import count_finished
+from search.study.trials import count_finished
 
 if TYPE_CHECKING:
     import optuna

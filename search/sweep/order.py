@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from search.space import Choice, Knob, SearchSpace
+from search.space.space import Choice, Knob, SearchSpace
 from search.sweep.axes import axes_of
 from search.sweep.readings import Key, Readings, next_between
 

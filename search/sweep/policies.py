@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from search.space import Choice, SearchSpace
+from search.space.space import Choice, SearchSpace
 
 _SPARSITIES = 3
 _RANKS = 2

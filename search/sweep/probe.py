@@ -13,7 +13,7 @@ from compress.runtime import open_session
 from compress.stitch import Compressor
 from search.stages import StageClock
 from search.sweep.readings import Reading
-from search.validation import BATCH_SIZE, counting
+from search.trial.validation import BATCH_SIZE, counting
 from workloads import Evaluation, Metric, Samples, evaluate, session_predictor
 
 SAMPLES = 32

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from search.effects import Effect, Effects
-from search.space import Choice, Knob, SearchSpace
+from search.layers.effects import Effect, Effects
+from search.space.space import Choice, Knob, SearchSpace
 from search.sweep.axes import Axis, axes_of
 
 MISFIT = 0.3

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from search.run_folder import RunFolder
+from search.folder.run_folder import RunFolder
 from search.sweep.joint import Joint
 from search.sweep.readings import Key, Reading
 

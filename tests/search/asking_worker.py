@@ -3,13 +3,13 @@
 import sys
 import time
 
-from search.asking import ask_unseen
-from search.liveness import Heart
-from search.seen import resume
-from search.space import Knob, SearchSpace
-from search.study import open_study
-from search.study_address import StudyAddress
-from search.trials import OUTCOME, Outcome
+from search.space.space import Knob, SearchSpace
+from search.study.address import StudyAddress
+from search.study.asking import ask_unseen
+from search.study.liveness import Heart
+from search.study.seen import resume
+from search.study.study import open_study
+from search.study.trials import OUTCOME, Outcome
 
 LAYERS = tuple(f"l{index}" for index in range(4))
 SPACE = SearchSpace(

@@ -101,11 +101,11 @@ def quick() -> Iterator[None]:
         patch.syspath_prepend(str(HERE))
         import deploy.remeasure
         import latency.grading
-        import search.evaluate
+        import search.trial.evaluate
 
         shortened = (
-            (search.evaluate, "SEARCH"),
-            (search.evaluate, "CONFIRM"),
+            (search.trial.evaluate, "SEARCH"),
+            (search.trial.evaluate, "CONFIRM"),
             (deploy.remeasure, "EFFORT"),
             (latency.grading, "_WIDEST"),
         )

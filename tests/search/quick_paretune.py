@@ -4,7 +4,7 @@ import sys
 
 import deploy.remeasure
 import latency.grading
-import search.evaluate
+import search.trial.evaluate
 from latency import Effort
 
 QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_passes=1, max_seconds=5.0)
@@ -12,7 +12,9 @@ QUICK = Effort(target_half_width=1.0, seconds_per_process=0.03, max_passes=1, ma
 
 def shorten() -> None:
     """Take few samples and believe them: a busy machine must not decide a test."""
-    search.evaluate.SEARCH = search.evaluate.RETRY = search.evaluate.CONFIRM = deploy.remeasure.EFFORT = QUICK
+    search.trial.evaluate.SEARCH = search.trial.evaluate.RETRY = search.trial.evaluate.CONFIRM = (
+        deploy.remeasure.EFFORT
+    ) = QUICK
     latency.grading._WIDEST = 10.0
 
 

@@ -17,7 +17,7 @@ import pytest
 from search.cli.app import run_app
 from search.dashboard import HOST, Dashboard, open_dashboard
 from search.errors import NoResultYetError, SearchError
-from search.run_folder import RunFolder
+from search.folder.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import subprocess

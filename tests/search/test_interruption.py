@@ -19,7 +19,7 @@ import pytest
 
 from search import RunResult
 from search.results import read_result
-from search.study import load_study
+from search.study.study import load_study
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]

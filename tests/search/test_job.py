@@ -17,11 +17,11 @@ from compress.errors import CompressionError
 from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from search import RunResult, SearchError
-from search.evaluate import Evaluator
+from search.folder.run_folder import RunFolder
 from search.point import ALL_8_BIT_LABEL, COLUMNS, FP32_LABEL
 from search.progress import Progress
-from search.run_folder import RunFolder
-from search.space import summarize
+from search.space.space import summarize
+from search.trial.evaluate import Evaluator
 
 TRIALS = 7
 

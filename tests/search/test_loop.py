@@ -13,16 +13,16 @@ import pytest
 from compress.errors import PolicyError
 from compress.policy import Policy
 from latency import MeasurementError
-from search.asking import ask_unseen
 from search.errors import FailingTrialsError, SearchError
 from search.loop import Budget, SearchLoop
 from search.progress import Progress
 from search.results import FP32_MS
-from search.seen import resume
-from search.space import Knob, SearchSpace
+from search.space.space import Knob, SearchSpace
 from search.stages import StageClock
-from search.study import open_study
-from search.trials import DUPLICATE_OF, OUTCOME, REASON, Outcome, count_finished, outcomes_of
+from search.study.asking import ask_unseen
+from search.study.seen import resume
+from search.study.study import open_study
+from search.study.trials import DUPLICATE_OF, OUTCOME, REASON, Outcome, count_finished, outcomes_of
 from workloads import WorkloadError
 
 Run = Callable[..., SearchLoop]

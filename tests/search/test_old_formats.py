@@ -12,17 +12,17 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from search import read_result
-from search.confirm import read_confirmations
-from search.environment import read_environment
+from search.confirmation.confirm import read_confirmations
 from search.errors import RunFolderError
+from search.folder.environment import read_environment
+from search.folder.run_folder import RunFolder
+from search.folder.timings import read_seconds
 from search.point import FP32_LABEL
 from search.report.figure import front_png
 from search.report.page import page_text
-from search.run_folder import RunFolder
-from search.space import Knob, SearchSpace
-from search.space_record import SPACE, adopt_space
-from search.study import load_study, open_study
-from search.timings import read_seconds
+from search.space.record import SPACE, adopt_space
+from search.space.space import Knob, SearchSpace
+from search.study.study import load_study, open_study
 
 V1 = Path(__file__).parents[1] / "data" / "run-v1"
 

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from search import RunResult, read_result
-from search.candidates import write_candidates
+from search.confirmation.candidates import write_candidates
 from search.errors import NoResultYetError, RunFolderError
+from search.folder.run_folder import RunFolder
 from search.results import write_results
-from search.run_folder import RunFolder
 
 
 def test_reading_gives_what_running_gave(finished: RunResult) -> None:
@@ -136,7 +136,7 @@ def test_a_run_without_figures_of_fp32_is_named(run_copy: Path) -> None:
         read_result(run_copy)
     with RunFolder(run_copy).locked(), pytest.raises(NoResultYetError, match="a search is working in it: look again"):
         read_result(run_copy)
-    from search.study import open_study
+    from search.study.study import open_study
 
     with open_study(run_copy / "study.db", "random", 0):
         pass

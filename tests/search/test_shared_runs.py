@@ -16,11 +16,11 @@ import pytest
 import search
 from hwprofiles import HardwareProfile
 from search.errors import SearchError, StorageError
-from search.liveness import WORKER
+from search.folder.run_folder import RunFolder
 from search.results import read_result
-from search.run_folder import RunFolder
-from search.study import load_run_study
-from search.trials import count_finished, is_unfinished
+from search.study.liveness import WORKER
+from search.study.study import load_run_study
+from search.study.trials import count_finished, is_unfinished
 from search.worker import work
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -141,7 +141,7 @@ def test_a_worker_has_nothing_to_do_where_the_search_has_all_it_wants(
 def test_a_device_of_another_kind_is_refused(
     quick: None, run_copy: Path, workload: Path, profile: HardwareProfile
 ) -> None:
-    from search.aim import Aim
+    from search.study.aim import Aim
     from workloads import load
 
     path = run_copy / "environment.json"

@@ -16,14 +16,14 @@ from typing import Any
 import optuna
 import pytest
 
-import search.liveness
-import search.storage
-from search.asking import ask_unseen
-from search.liveness import WORKER, Heart, WorkerId
-from search.seen import Seen, resume
-from search.study import load_study, open_study
-from search.study_address import StudyAddress
-from search.trials import LABEL, OUTCOME, YIELDED_TO, Outcome, count_finished, is_finished, is_unfinished
+import search.study.liveness
+import search.study.storage
+from search.study.address import StudyAddress
+from search.study.asking import ask_unseen
+from search.study.liveness import WORKER, Heart, WorkerId
+from search.study.seen import Seen, resume
+from search.study.study import load_study, open_study
+from search.study.trials import LABEL, OUTCOME, YIELDED_TO, Outcome, count_finished, is_finished, is_unfinished
 
 HERE = Path(__file__).parent
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -107,7 +107,7 @@ def test_a_policy_that_two_come_upon_belongs_to_the_lower_number(study: optuna.S
 
 
 def test_who_still_chooses_is_waited_for_and_then_no_more(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.asking._CHOOSING_S", 0.3)
+    monkeypatch.setattr("search.study.asking._CHOOSING_S", 0.3)
     seen = resume(study, SPACE)
     for _ in SPACE.starts():
         finish(study, ask(study, seen))
@@ -153,9 +153,9 @@ def test_figures_that_a_dead_worker_had_written_count(study: optuna.Study) -> No
 def test_a_worker_elsewhere_that_falls_silent_is_given_up(
     path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search.liveness, "HEARTBEAT_S", 1)
-    monkeypatch.setattr(search.storage, "HEARTBEAT_S", 1)
-    monkeypatch.setattr(search.storage, "GRACE_S", 1)
+    monkeypatch.setattr(search.study.liveness, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(search.study.storage, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(search.study.storage, "GRACE_S", 1)
     with Heart(StudyAddress.in_file(path)) as heart:
         others = other_worker(study)
         silent = ask(study, others)

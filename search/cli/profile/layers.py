@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from compress.network import Network
-    from search.layer_times import LayerTime, LayerTimes
+    from search.layers.times import LayerTime, LayerTimes
 
 _BAR_WIDTH = 12
 _COMPRESSED = frozenset(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits"))
@@ -55,7 +55,7 @@ def layers(
 
     from compress.runtime import FAITHFUL_SESSION_ENTRIES
     from search.cli.inputs import read_network, read_target, require_folder
-    from search.layer_times import time_layers
+    from search.layers.times import time_layers
 
     require_folder(csv_path, "--csv")
     profile = read_target(target, host)

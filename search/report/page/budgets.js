@@ -19,7 +19,7 @@
     (position) => paretune.broken([run, position]).length === 0,
   );
 
-  // Of equals the cheaper, more accurate, smaller one, as in Python's search.choice.
+  // Of equals the cheaper, more accurate, smaller one, as in Python's search.choosing.choice.
   function best(run, positions) {
     const shown = data.runs[run];
     const order = limits.drop === null ? ["drop", "cost", "size"] : ["cost", "drop", "size"];

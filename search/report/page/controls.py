@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from search.budgets import BYTES_PER_MB, QUANTITIES, promised_drop
+from search.choosing.budgets import BYTES_PER_MB, QUANTITIES, promised_drop
 from search.point import TrialPoint
 from search.report.cost_words import words_of
 from search.report.facts import ReportFacts

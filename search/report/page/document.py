@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from search.account import NO_ACCOUNT, SearchAccount
+from search.account.account import NO_ACCOUNT, SearchAccount
 from search.point import TrialPoint
 from search.report.cost_words import words_of
 from search.report.facts import ReportFacts

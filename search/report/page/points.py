@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.budgets import BYTES_PER_MB, promised_drop
+from search.choosing.budgets import BYTES_PER_MB, promised_drop
 from search.point import FP32_LABEL, TrialPoint
 from search.report.commands import POINT_DIGITS
 from search.report.cost_words import words_of

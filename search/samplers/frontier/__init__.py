@@ -1,6 +1,6 @@
 """A sampler that knows that it searches a network: costs and damage that add up over layers and their neighbours."""
 
-from search.effects import Effect
+from search.layers.effects import Effect
 from search.samplers.frontier.importance import LayerImportance
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.opening import open_knowledge

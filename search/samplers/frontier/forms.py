@@ -16,9 +16,9 @@ from compress.channels.group import pruned_layer
 from compress.layers import Layer
 from compress.ranks import break_even_rank, rank_of
 from compress.weight_rows import inputs_per_group, taps_of
-from search.layer_graph import LayerGraph, SharedChannels
+from search.layers.graph import LayerGraph, SharedChannels
 from search.samplers.frontier.energy import Array, Scope
-from search.space import Choice, Knob
+from search.space.space import Choice, Knob
 
 FORM_LIMIT = 20_000
 """Choices of one layer that are written out; beyond them its readings of further groups count as whole."""

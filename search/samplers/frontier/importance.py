@@ -8,7 +8,7 @@ import numpy as np
 
 from search.samplers.frontier.energy import Choices, Energy
 from search.samplers.frontier.variables import Variables
-from search.space import Choice
+from search.space.space import Choice
 
 # Savings below are none: less than any measurement can tell from nothing.
 _LEAST_SAVING = 1e-4

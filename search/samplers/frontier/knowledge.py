@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.layer_table import TimedPolicy
+from search.layers.table import TimedPolicy
 from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.elimination import interplay, plan_elimination
@@ -20,7 +20,7 @@ from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.proposal import Drawn, Known, propose
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.variables import Variables
-from search.space import Choice
+from search.space.space import Choice
 
 if TYPE_CHECKING:
     import optuna

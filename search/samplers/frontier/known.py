@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from search.effects import Effects
-from search.layer_table import TimedPolicy
+from search.layers.effects import Effects
+from search.layers.table import TimedPolicy
 from search.samplers.frontier.features import Design
 from search.samplers.frontier.linear_model import Observations, Rows
 from search.samplers.frontier.variables import Variables

@@ -9,7 +9,7 @@ from search.errors import SearchError
 from search.samplers.frontier.energy import Choices
 from search.samplers.frontier.neighbourhood import key
 from search.samplers.frontier.variables import Variables
-from search.trials import OUTCOME
+from search.study.trials import OUTCOME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

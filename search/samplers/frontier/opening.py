@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.effects import NO_EFFECTS, Effects, powered, recorded_damage_effects, recorded_damage_exponent
 from search.errors import SearchError
-from search.layer_graph import recorded_layer_graph
-from search.layer_table import recorded_layer_table
+from search.layers.effects import NO_EFFECTS, Effects, powered, recorded_damage_effects, recorded_damage_exponent
+from search.layers.graph import recorded_layer_graph
+from search.layers.table import recorded_layer_table
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
-from search.space_record import recorded_space
+from search.space.record import recorded_space
 
 if TYPE_CHECKING:
     import optuna

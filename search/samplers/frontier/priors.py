@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from compress.policy import FORMATS
-from search.effects import NO_EFFECTS, Effects
-from search.space import Choice, Knob
+from search.layers.effects import NO_EFFECTS, Effects
+from search.space.space import Choice, Knob
 
 Reason = tuple[str, str]
 """What a shared effect belongs to: a kind of knob or of edge, and the choice."""

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from search.layer_graph import LayerGraph
+from search.layers.graph import LayerGraph
 from search.samplers.frontier.energy import Choices, Layout, Scope
 from search.samplers.frontier.forms import LayerForms, find_forms
-from search.space import Choice, Knob, SearchSpace
+from search.space.space import Choice, Knob, SearchSpace
 
 EdgeKind = Literal["transition", "joint"]
 

@@ -14,7 +14,7 @@ import pytest
 
 from search import RunResult
 from search.cli.app import run_app
-from search.run_folder import RunFolder
+from search.folder.run_folder import RunFolder
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import search.layer_times
+import search.layers.times
 from compress.formats.scheme import SCHEMES
 from compress.network import load_network
 from compress.policy import INT8, UNTOUCHED, Policy
@@ -52,13 +52,13 @@ def test_a_compressed_file_is_timed_as_it_stands_and_named_after_its_origin(
     )
     compressed.write_bytes(candidate.onnx_bytes)
     timed: list[bytes] = []
-    real = search.layer_times.time_layers
+    real = search.layers.times.time_layers
 
-    def note(model: bytes, *others: Any, **options: Any) -> search.layer_times.LayerTimes:
+    def note(model: bytes, *others: Any, **options: Any) -> search.layers.times.LayerTimes:
         timed.append(model)
         return real(model, *others, **options)
 
-    monkeypatch.setattr(search.layer_times, "time_layers", note)
+    monkeypatch.setattr(search.layers.times, "time_layers", note)
     rows_path = tmp_path / "rows.csv"
     arguments = ["--names-from", str(original), "--repeats", "3", "--csv", str(rows_path)]
     assert run_app(["profile", "layers", str(compressed), *arguments]) == 0

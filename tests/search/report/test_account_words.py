@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from search.account import NO_ACCOUNT, SearchAccount
-from search.convergence import Convergence, Progress
-from search.layer_worth import LayerWorth
-from search.prediction_fit import Prediction, PredictionFit
+from search.account.account import NO_ACCOUNT, SearchAccount
+from search.account.convergence import Convergence, Progress
+from search.account.prediction_fit import Prediction, PredictionFit
+from search.layers.worth import LayerWorth
 from search.report.account_words import account_lines
 from search.report.page import page_text
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from search.budgets import Budget
-from search.choice import Choice, Refusal, choose
+from search.choosing.budgets import Budget
+from search.choosing.choice import Choice, Refusal, choose
 from search.report.choice_words import choice_lines, document_of, refusal_lines
 
 RUN = Path("results/my run")

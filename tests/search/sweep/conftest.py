@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 import search.sweep.layer_profile
 from hwprofiles import HardwareProfile
-from search.layer_graph import record_layer_graph
-from search.layer_neighbours import find_layer_graph
+from search.folder.run_folder import RunFolder
+from search.layers.graph import record_layer_graph
+from search.layers.neighbours import find_layer_graph
 from search.prepare import Prepared, prepare
 from search.progress import Progress, silent
-from search.run_folder import RunFolder
-from search.space_record import adopt_space
+from search.space.record import adopt_space
 from search.stages import StageClock
 from workloads import load
 

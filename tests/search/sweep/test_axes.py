@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from search.space import Choice, Knob
+from search.space.space import Choice, Knob
 from search.sweep.axes import axes_of
 
 

@@ -12,10 +12,10 @@ import pytest
 from compress.errors import PolicyError
 from compress.policy import Policy
 from compress.runtime import open_session
-from search.layer_graph import LayerGraph
+from search.folder.run_folder import RunFolder
+from search.layers.graph import LayerGraph
 from search.prepare import Prepared
 from search.progress import Progress, silent
-from search.run_folder import RunFolder
 from search.stages import INFERENCE_STAGES, StageClock
 from search.sweep.damage import measure_joints, sweep_damage
 from search.sweep.probe import Probe

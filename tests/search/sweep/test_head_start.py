@@ -15,12 +15,12 @@ import search.sweep.damage
 import search.sweep.head_start
 from hwprofiles import EmulatedReach
 from latency import MeasurementError, TargetError
-from search.effects import has_damage_effects, recorded_damage_effects
-from search.layer_table import has_layer_table, recorded_layer_table
+from search.folder.run_folder import RunFolder
+from search.layers.effects import has_damage_effects, recorded_damage_effects
+from search.layers.table import has_layer_table, recorded_layer_table
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Progress
-from search.run_folder import RunFolder
 from search.stages import StageClock
 from search.sweep.head_start import HeadStart
 from search.sweep.probe import Probe

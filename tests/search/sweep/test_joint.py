@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.effects import Effect
-from search.space import Knob, SearchSpace
+from search.layers.effects import Effect
+from search.space.space import Knob, SearchSpace
 from search.sweep.joint import Joint, fit_exponent, joint_policies
 from search.sweep.readings import Reading
 

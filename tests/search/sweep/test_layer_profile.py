@@ -15,14 +15,14 @@ from compress.policy import Policy
 from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target
-from search.layer_table import TimedPolicy
-from search.layer_times import named_rows
+from search.layers.table import TimedPolicy
+from search.layers.times import named_rows
 from search.prepare import Prepared
 from search.progress import Progress, silent
 from search.stages import StageClock
 from search.sweep.layer_profile import Profiled, profile_layers, shares_of
 from search.sweep.policies import profiled
-from search.timed_input import timed_feeds
+from search.trial.timed_input import timed_feeds
 
 LAYERS = {"stem", "wide", "delicate", "head"}
 

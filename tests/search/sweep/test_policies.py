@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.space import Knob, SearchSpace
+from search.space.space import Knob, SearchSpace
 from search.sweep.policies import profiled
 
 LAYERS = ("a", "b")

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from search.effects import Effect
-from search.space import Knob, SearchSpace
+from search.layers.effects import Effect
+from search.space.space import Knob, SearchSpace
 from search.sweep.readings import MISFIT, Reading, count_settled, effects_of, next_between
 
 RATIOS = Knob(name="sparsity/a", layers=("a",), choices=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.run_folder import RunFolder
+from search.folder.run_folder import RunFolder
 from search.sweep.joint import Joint
 from search.sweep.readings import Key, Reading
 from search.sweep.readings_file import ReadingsFile

@@ -12,10 +12,10 @@ import search
 import search.sweep.head_start
 from hwprofiles import HardwareProfile
 from search import RunResult
-from search.effects import has_damage_effects, recorded_damage_effects
-from search.layer_table import has_layer_table, recorded_layer_table
+from search.layers.effects import has_damage_effects, recorded_damage_effects
+from search.layers.table import has_layer_table, recorded_layer_table
 from search.progress import Progress
-from search.study import load_study
+from search.study.study import load_study
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from search.budgets import Budget
-from search.choice import Choice, choose
+from search.choosing.budgets import Budget
+from search.choosing.choice import Choice, choose
 from search.report.commands import export_command
 from search.report.page import PageRun, overlay_text
 from search.report.selection import select

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from compress.layers import Layer
-from search.layer_graph import LayerGraph, SharedChannels
+from search.layers.graph import LayerGraph, SharedChannels
 from search.samplers.frontier.energy import Choices
 from search.samplers.frontier.variables import Variables
-from search.space import Choice, Knob, SearchSpace
+from search.space.space import Choice, Knob, SearchSpace
 
 WIDTH, SIDE = 32, 8
 

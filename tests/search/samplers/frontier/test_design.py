@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from search.effects import Effect
-from search.layer_graph import LayerGraph
+from search.layers.effects import Effect
+from search.layers.graph import LayerGraph
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import Variables, lay_out
-from search.space import Knob, SearchSpace
+from search.space.space import Knob, SearchSpace
 
 LAYERS = ("a", "b", "c")
 SPACE = SearchSpace(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.samplers.frontier.forms import LayerForms, find_forms
-from search.space import Knob
+from search.space.space import Knob
 
 from .networks import GRAPH, LAYERS, SIDE, SPACE, WIDTH, sizes
 

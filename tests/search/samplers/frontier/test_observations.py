@@ -10,12 +10,12 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.layer_graph import LayerGraph
+from search.layers.graph import LayerGraph
 from search.samplers.frontier.neighbourhood import key
 from search.samplers.frontier.observations import TrialReader
 from search.samplers.frontier.variables import lay_out
-from search.space import Knob, SearchSpace
-from search.trials import OUTCOME
+from search.space.space import Knob, SearchSpace
+from search.study.trials import OUTCOME
 
 SPACE = SearchSpace(layers=("a",), knobs=(Knob(name="bits/a", layers=("a",), choices=("fp32", "int8")),))
 DISTRIBUTIONS: dict[str, BaseDistribution] = {"bits/a": CategoricalDistribution(("fp32", "int8"))}

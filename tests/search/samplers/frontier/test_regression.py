@@ -7,14 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from search.effects import Effect
-from search.layer_graph import LayerGraph
+from search.layers.effects import Effect
+from search.layers.graph import LayerGraph
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.energy import Choices
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.variables import Variables, lay_out
-from search.space import Knob, SearchSpace
+from search.space.space import Knob, SearchSpace
 
 LAYERS = tuple(f"l{index}" for index in range(8))
 MISFITS = (0.003, 0.03, 0.3)

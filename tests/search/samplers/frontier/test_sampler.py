@@ -10,15 +10,15 @@ import optuna
 import pytest
 
 from search.errors import SearchError
-from search.layer_graph import LayerGraph, record_layer_graph
+from search.layers.graph import LayerGraph, record_layer_graph
 from search.pareto import front
 from search.samplers.frontier import FrontierSampler
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
-from search.space import Choice, Knob, SearchSpace
-from search.space_record import adopt_space
-from search.trials import OUTCOME
+from search.space.record import adopt_space
+from search.space.space import Choice, Knob, SearchSpace
+from search.study.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(6))
 SPACE = SearchSpace(

@@ -9,12 +9,12 @@ import numpy as np
 import optuna
 import pytest
 
-from search.effects import Effect, Effects, record_damage_effects
-from search.layer_graph import LayerGraph, record_layer_graph
+from search.layers.effects import Effect, Effects, record_damage_effects
+from search.layers.graph import LayerGraph, record_layer_graph
 from search.samplers.frontier import FrontierSampler, open_knowledge
-from search.space import Choice, Knob, SearchSpace
-from search.space_record import adopt_space
-from search.trials import OUTCOME
+from search.space.record import adopt_space
+from search.space.space import Choice, Knob, SearchSpace
+from search.study.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(8))
 SPACE = SearchSpace(

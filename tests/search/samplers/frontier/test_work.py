@@ -9,9 +9,9 @@ import numpy as np
 import optuna
 import pytest
 
-from search.effects import Effect, record_damage_effects
-from search.layer_graph import LayerGraph, record_layer_graph
-from search.layer_table import TimedPolicy, record_layer_table
+from search.layers.effects import Effect, record_damage_effects
+from search.layers.graph import LayerGraph, record_layer_graph
+from search.layers.table import TimedPolicy, record_layer_table
 from search.samplers.frontier import open_knowledge
 from search.samplers.frontier.design import build_design
 from search.samplers.frontier.elimination import interplay, minimize, plan_elimination
@@ -20,8 +20,8 @@ from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.variables import Variables, lay_out
-from search.space_record import adopt_space
-from search.trials import OUTCOME
+from search.space.record import adopt_space
+from search.study.trials import OUTCOME
 
 from .energies import all_assignments
 from .networks import GRAPH, LAYERS, SPACE, random_choices, true_cost

@@ -1,0 +1,73 @@
+"""What each layer takes on the target under a few policies, by the runtime's own profile; recorded in the study."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from search.errors import SearchError
+from search.space.space import Choice
+
+if TYPE_CHECKING:
+    import optuna
+
+LAYER_TABLE = "layer_table"
+"""User attribute of the study: `{"format_version": 1, "rows": [{"params": {...}, "shares": {layer: share}}, ...]}`."""
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedPolicy:
+    """Where the time goes under one policy.
+
+    A profiler slows what it watches, each row by about as much: only times that were taken in the same way compare, and
+    what a profile says of a whole inference is no latency.
+
+    Attributes:
+        params: Knob to choice, for every knob of the space.
+        shares: Layer to its time over the whole time of FP32, both from the runtime's profile; what the runtime does
+            between layers is in none. A layer that could not be told from others is missing.
+
+    Raises:
+        ValueError: A share is negative or not finite.
+    """
+
+    params: Mapping[str, Choice]
+    shares: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        object.__setattr__(self, "shares", MappingProxyType(dict(self.shares)))
+        wrong = {layer: share for layer, share in self.shares.items() if not (math.isfinite(share) and share >= 0)}
+        if wrong:
+            raise ValueError(f"shares must be finite and at least 0, got {wrong}")
+
+
+def record_layer_table(study: "optuna.Study", rows: Sequence[TimedPolicy]) -> None:
+    """Write the table into the study, in place of what it had; an empty one says that there is none to be had."""
+    record = [{"params": dict(row.params), "shares": dict(row.shares)} for row in rows]
+    study.set_user_attr(LAYER_TABLE, {"format_version": FORMAT_VERSION, "rows": record})
+
+
+def has_layer_table(study: "optuna.Study") -> bool:
+    """Whether `record_layer_table` has written into the study."""
+    return LAYER_TABLE in study.user_attrs
+
+
+def recorded_layer_table(study: "optuna.Study") -> tuple[TimedPolicy, ...]:
+    """What `record_layer_table` wrote; empty where it has not.
+
+    Raises:
+        SearchError: A newer paretune wrote it.
+    """
+    record = study.user_attrs.get(LAYER_TABLE)
+    if record is None:
+        return ()
+    if record.get("format_version") != FORMAT_VERSION:
+        raise SearchError(
+            f"the layer table of the study {study.study_name!r} has format_version {record.get('format_version')}, "
+            f"this paretune reads {FORMAT_VERSION}; upgrade paretune"
+        )
+    return tuple(TimedPolicy(params=row["params"], shares=row["shares"]) for row in record["rows"])
