@@ -77,6 +77,8 @@ def _unpack(members: tarfile.TarFile, folder: Path) -> None:
         if sizes.pop(inner) != member.size:
             raise DamagedBundleError(f"{inner!r} in the archive has {member.size} bytes, its manifest says otherwise")
         _write(members, member, folder / inner)
+    if sizes:  # a stream that is cut between two members ends without a complaint
+        raise tarfile.ReadError(f"it ends before {min(sizes)!r}")
 
 
 def _sizes_of(members: tarfile.TarFile, member: tarfile.TarInfo, inner: str, folder: Path) -> dict[str, int]:

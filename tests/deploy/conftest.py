@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,18 @@ def module_path() -> Iterator[None]:
     sys.path[:] = before
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick() -> Iterator[None]:
-    """Take few samples and believe them: a busy machine must not decide a test."""
+@contextmanager
+def _shortened() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("deploy.remeasure.EFFORT", QUICK)
         patch.setattr("latency.grading._WIDEST", 10.0)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Take few samples and believe them: a busy machine must not decide a test."""
+    with _shortened():
         yield
 
 
@@ -133,7 +140,8 @@ def measured(point_before: Exportable) -> Remeasured:
         fp32=point_before.fp32,
         feeds=point_before.feeds,
     )
-    return remeasure(point_before.profile, timed)
+    with _shortened():
+        return remeasure(point_before.profile, timed)
 
 
 @pytest.fixture(scope="session")

@@ -213,7 +213,7 @@ def grown(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
         (lambda members: members.append(member("bundle/device", tarfile.CHRTYPE)), "no plain file"),
         (lambda members: members.append(member("bundle/pipe", tarfile.FIFOTYPE)), "no plain file"),
         (lambda members: members.reverse(), "a bundle's begins with manifest.json"),
-        (lambda members: members.pop(), "is missing"),
+        (lambda members: members.pop(), "it ends before"),
         (renamed, "does not list"),
         (grown, "its manifest says otherwise"),
     ],

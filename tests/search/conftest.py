@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,8 @@ def module_path() -> Iterator[None]:
     sys.path[:] = before
 
 
-@pytest.fixture(scope="session")
-def quick() -> Iterator[None]:
-    """Short measurements in this process, as quick_paretune.py has them in others."""
+@contextmanager
+def _shortened() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(HERE))
         import deploy.remeasure
@@ -117,6 +117,13 @@ def quick() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Short measurements in this process, as quick_paretune.py has them in others; not beyond this folder's tests."""
+    with _shortened():
+        yield
+
+
 @pytest.fixture(scope="session")
 def profile() -> HardwareProfile:
     return load_profile("local-cpu")
@@ -129,10 +136,11 @@ def workload(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, quick: None, profile: HardwareProfile) -> RunResult:
+def finished(tmp_path_factory: pytest.TempPathFactory, profile: HardwareProfile) -> RunResult:
     """A finished run; only to be looked at."""
     folder = tmp_path_factory.mktemp("finished")
-    return search.run(write_workload(folder / "user"), profile, out=folder / "run", trials=TRIALS, sampler="random")
+    with _shortened():
+        return search.run(write_workload(folder / "user"), profile, out=folder / "run", trials=TRIALS, sampler="random")
 
 
 @pytest.fixture

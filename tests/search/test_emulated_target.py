@@ -88,7 +88,7 @@ def emulated(arm: HardwareProfile, tmp_path_factory: pytest.TempPathFactory) -> 
 
     folder = tmp_path_factory.mktemp("emulated")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.session.open_meter", FakeMeter)
+        patch.setattr("search.trial.workbench.open_meter", FakeMeter)
         patch.setattr("latency.target.open_transport", lambda reach: LocalTransport())
         return search.run(write_workload(folder / "user"), arm, out=folder / "run", trials=6, sampler="random")
 
@@ -176,7 +176,7 @@ def test_what_the_target_runs_in_float_is_said_of_the_point_and_no_reason_to_ref
 
     The target here is a worker of this machine, whose ONNX Runtime keeps their convolutions in float.
     """
-    monkeypatch.setattr("search.session.open_meter", FakeMeter)
+    monkeypatch.setattr("search.trial.workbench.open_meter", FakeMeter)
     monkeypatch.setattr("latency.target.open_transport", lambda reach: LocalTransport())
     result = search.run(workload, arm.with_int8_scheme("symmetric"), out=tmp_path / "run", trials=2, sampler="random")
     assert [point.state for point in result.points] == ["complete"] * 2
