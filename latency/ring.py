@@ -20,10 +20,12 @@ _log = logging.getLogger(__name__)
 class Worker:
     """One place in the ring.
 
-    ``ready`` once its process has said hello and loaded the baseline, ``warm`` once it has timed it.
+    ``asked`` once it was sent what prepares it, ``ready`` once its process has said hello and loaded the baseline,
+    ``warm`` once it has timed it.
     """
 
     connection: Connection
+    asked: bool = False
     ready: bool = False
     warm: bool = False
     lost: bool = False
@@ -40,8 +42,8 @@ class Request:
 class WorkerRing:
     """Keeps ``size`` workers.
 
-    A replacement starts at once and in the background; it is waited for when it is needed. Idle workers block on
-    their input and take no processor time.
+    A replacement starts and prepares itself at once and in the background; it is waited for before times are taken.
+    Idle workers block on their input and take no processor time.
 
     Args:
         transport: what starts workers.
@@ -79,7 +81,9 @@ class WorkerRing:
         """
         try:
             self._restart(worker)
+            self._post(worker)
         except WorkerError as error:
+            worker.lost = True
             _log.warning("a worker was not replaced: %s", error)
 
     def replace_next(self) -> None:
@@ -105,7 +109,7 @@ class WorkerRing:
                 self._restart(worker)
         waiting = [worker for worker in self._workers if not worker.ready]
         problems: list[Exception] = []
-        posted = [worker for worker in waiting if self._attempt(worker, self._post, problems)]
+        posted = [worker for worker in waiting if worker.asked or self._attempt(worker, self._post, problems)]
         for worker in posted:
             self._attempt(worker, self._collect, problems)
         if problems:
@@ -113,7 +117,7 @@ class WorkerRing:
 
     def _restart(self, worker: Worker) -> None:
         worker.connection.close()
-        worker.ready, worker.warm, worker.lost = False, False, True
+        worker.asked, worker.ready, worker.warm, worker.lost = False, False, False, True
         worker.connection = self._transport.start()
         worker.lost = False
 
@@ -129,6 +133,7 @@ class WorkerRing:
     def _post(self, worker: Worker) -> None:
         for request in self._preparation:
             worker.connection.post(request.op, **request.fields)
+        worker.asked = True
 
     def _collect(self, worker: Worker) -> None:
         for request in self._preparation:

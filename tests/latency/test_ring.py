@@ -92,6 +92,35 @@ def test_workers_are_prepared_once(ring: WorkerRing, transport: ScriptedTranspor
     assert [connection.posted for connection in transport.started] == [["hello", "load"]] * 3
 
 
+def test_a_replacement_prepares_itself_before_it_is_needed_and_once(
+    ring: WorkerRing, transport: ScriptedTransport
+) -> None:
+    ring.make_ready()
+    ring.replace_next()
+    assert transport.started[3].posted == ["hello", "load"]
+    assert not ring.workers[0].ready
+    ring.make_ready()
+    assert transport.started[3].posted == ["hello", "load"]
+    assert ring.workers[0].ready
+
+
+def test_a_replacement_that_dies_before_it_is_asked_is_replaced_when_needed(
+    ring: WorkerRing, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring.make_ready()
+
+    def die(self: ScriptedConnection, op: str, **_fields: Any) -> None:
+        raise WorkerError(f"gone before {op}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ScriptedConnection, "post", die)
+        ring.replace_next()
+    assert ring.workers[0].lost
+    ring.make_ready()
+    assert numbers(ring) == [4, 1, 2]
+    assert ring.workers[0].ready
+
+
 def test_longest_lived_is_replaced_next(ring: WorkerRing, transport: ScriptedTransport) -> None:
     for expected in ([3, 1, 2], [3, 4, 2], [3, 4, 5], [6, 4, 5]):
         ring.replace_next()
