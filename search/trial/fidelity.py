@@ -138,7 +138,9 @@ def open_fidelity(study: "optuna.Study", samples: Samples) -> Fidelity:
         SearchError: It does not.
     """
     from search.samplers import learns_from_stopped
-    from search.samplers.frontier import open_knowledge
+    from search.samplers.frontier import FrontierSampler, open_knowledge
 
-    stops = learns_from_stopped(study.sampler)
-    return Fidelity(study=study, model=open_knowledge(study), samples=samples, stops=stops)
+    sampler = study.sampler
+    # What has a model of the costs already need not fit another.
+    model = sampler.knowledge(study) if isinstance(sampler, FrontierSampler) else open_knowledge(study)
+    return Fidelity(study=study, model=model, samples=samples, stops=learns_from_stopped(sampler))

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from search.samplers.frontier.energy import Array, Choices, Energy, Layout, Scope, Walk
+from search.samplers.frontier.energy import Array, Choices, Energy, Layout, Scope, Walk, least_changes
 
 TABLE_LIMIT = 20_000
 """Entries of the largest table, per weighting."""
 
 _DESCENTS = 20
+
+# Smaller improvements are rounding.
+_NOTHING = 1e-12
 
 Strengths = Mapping[tuple[int, int], float]
 """By table and variable, how much the variable and the table's others matter to each other."""
@@ -33,7 +35,7 @@ class Part:
 
     Attributes:
         source: Which: pieces of the sum's own tables come first, then what each step left.
-        axes: Their order in the step's table, the weightings' first.
+        axes: Their order in the step's table, the weightings' last.
         shape: With the axes of the step's table, without the weightings'.
     """
 
@@ -64,7 +66,7 @@ class Step:
     Attributes:
         variable: It.
         neighbours: Those that its best choice depends on, in ascending order; all are eliminated later.
-        parts: What its table is the sum of.
+        parts: What its table is the sum of; the variable's axis is the first, the neighbours' follow.
     """
 
     variable: int
@@ -183,7 +185,7 @@ def _steps(sizes: Choices, scopes: Sequence[Scope], order: Sequence[tuple[int, t
         put(source, scope)
     steps = []
     for number, (variable, neighbours) in enumerate(order):
-        scope = (*neighbours, variable)
+        scope = (variable, *neighbours)
         parts = tuple(_part(sizes, source, inside, scope) for source, inside in waiting[variable])
         steps.append(Step(variable=variable, neighbours=neighbours, parts=parts))
         put(len(scopes) + number, neighbours)
@@ -191,9 +193,9 @@ def _steps(sizes: Choices, scopes: Sequence[Scope], order: Sequence[tuple[int, t
 
 
 def _part(sizes: Choices, source: int, inside: tuple[int, ...], scope: tuple[int, ...]) -> Part:
-    order = sorted(range(len(inside)), key=lambda axis: scope.index(inside[axis]))
+    axes = tuple(sorted(range(len(inside)), key=lambda axis: scope.index(inside[axis])))
     shape = tuple(int(sizes[variable]) if variable in inside else 1 for variable in scope)
-    return Part(source=source, axes=(0, *(axis + 1 for axis in order)), shape=shape)
+    return Part(source=source, axes=(*axes, len(inside)), shape=shape)
 
 
 def minimize(plan: Plan, energies: Sequence[Energy], weights: Array) -> Choices:
@@ -208,36 +210,60 @@ def minimize(plan: Plan, energies: Sequence[Energy], weights: Array) -> Choices:
         Choices, shape (weightings, variables).
     """
     layout, count = energies[0].layout, len(weights)
-    entries = weights @ np.stack([energy.table for energy in energies])
-    tables = []
-    for piece in plan.pieces:
-        shape = (count, *layout.shapes[piece.table])
-        table = entries[:, layout.offsets[piece.table] : layout.offsets[piece.table + 1]].reshape(shape)
-        tables.append(table.mean(axis=tuple(axis + 1 for axis in piece.averaged)) if piece.averaged else table)
-    best: list[NDArray[np.intp]] = []
+    tables = _weighted_pieces(plan, energies, weights)
     for step in plan.steps:
-        total = np.zeros((count, *(1 for _ in step.neighbours), layout.sizes[step.variable]))
+        # With the weightings side by side in memory, every sum and every minimum is one of long rows.
+        shape = (layout.sizes[step.variable], *(layout.sizes[v] for v in step.neighbours), count)
+        total = np.zeros(shape)
         for part in step.parts:
-            total = total + tables[part.source].transpose(part.axes).reshape(count, *part.shape)
-        best.append(total.argmin(axis=-1))
-        tables.append(total.min(axis=-1))
+            total += _laid_out(tables, part)
+        tables.append(total.min(axis=0))
     choices = np.zeros((count, len(layout.sizes)), np.int64)
     rows = np.arange(count)
-    for step, chosen in zip(reversed(plan.steps), reversed(best), strict=True):
-        choices[:, step.variable] = chosen[(rows, *(choices[:, v] for v in step.neighbours))]
+    for step in reversed(plan.steps):
+        # Only now is it known which of a step's sums matter: they are added up again, in the same order.
+        sums = np.zeros((layout.sizes[step.variable], count))
+        for part in step.parts:
+            chosen = (choices[:, v] if size > 1 else 0 for v, size in zip(step.neighbours, part.shape[1:], strict=True))
+            sums += _laid_out(tables, part)[(slice(None), *chosen, rows)]
+        choices[:, step.variable] = sums.argmin(axis=0)
     return choices if plan.is_exact else _descend(energies, weights, choices)
+
+
+def _weighted_pieces(plan: Plan, energies: Sequence[Energy], weights: Array) -> list[Array]:
+    """The plan's pieces, the weightings along the last axis."""
+    layout, count = energies[0].layout, len(weights)
+    stacked = np.stack([energy.table for energy in energies])
+    means = []
+    for piece in plan.pieces:
+        table = stacked[:, layout.offsets[piece.table] : layout.offsets[piece.table + 1]]
+        if piece.averaged:  # before it is weighted: there are fewer energies than weightings
+            axes = tuple(axis + 1 for axis in piece.averaged)
+            table = table.reshape(len(energies), *layout.shapes[piece.table]).mean(axis=axes).reshape(len(energies), -1)
+        means.append(table)
+    whole = np.concatenate([np.zeros((len(energies), 0)), *means], axis=1).T @ weights.T
+    ends = np.cumsum([table.shape[1] for table in means])
+    shapes = ([int(layout.sizes[variable]) for variable in piece.scope] for piece in plan.pieces)
+    return [part.reshape(*shape, count) for part, shape in zip(np.split(whole, ends)[:-1], shapes, strict=True)]
+
+
+def _laid_out(tables: Sequence[Array], part: Part) -> Array:
+    """A part along the axes of its step's table."""
+    table = tables[part.source].transpose(part.axes)
+    return table.reshape(*part.shape, table.shape[-1])
 
 
 def _descend(energies: Sequence[Energy], weights: Array, choices: Choices) -> Choices:
     """Change one variable at a time as long as that lowers the sum, everything counted."""
-    found = []
-    for start, scales in zip(choices, weights, strict=True):
-        walk = Walk(Energy.weighted(energies, scales), start)
-        for _ in range(_DESCENTS * len(start)):
+    layout, found = energies[0].layout, choices.copy()
+    tables = weights @ np.stack([energy.table for energy in energies])
+    for row in np.flatnonzero(least_changes(layout, tables, choices) < -_NOTHING):
+        walk = Walk(Energy(layout=layout, constant=0.0, table=tables[row]), choices[row])
+        for _ in range(_DESCENTS * choices.shape[1]):
             changes = walk.changes()
             variable, choice = np.unravel_index(changes.argmin(), changes.shape)
-            if changes[variable, choice] >= -1e-12:
+            if changes[variable, choice] >= -_NOTHING:
                 break
             walk.change(int(variable), int(choice))
-        found.append(walk.choices)
-    return np.stack(found)
+        found[row] = walk.choices
+    return found

@@ -84,12 +84,36 @@ class Layout:
         )
         return chosen
 
+    @cached_property
+    def _steps(self) -> Choices:
+        """By axis and choice: how far the choice's entry is from the first one's; the last one's beyond them."""
+        _, variable, stride = self.axes
+        positions = np.minimum(np.arange(int(self.sizes.max())), self.sizes[variable, None] - 1)
+        return np.asarray(stride[:, None] * positions, np.int64)
+
+    @cached_property
+    def _axes_from(self) -> Choices:
+        """Where each variable's axes begin in `axes`, of the variables that have some."""
+        return np.flatnonzero(np.diff(self.axes[1], prepend=-1))
+
     def alternatives(self, choices: Choices) -> Choices:
-        """By axis and choice: the entry if that variable alone chose it; the last choice's beyond a variable's own."""
+        """By axis and choice: the entry if that variable alone chose it; the last choice's beyond a variable's own.
+
+        `choices` is one assignment, or has shape (assignments, variables); so has what comes of it.
+        """
         table, variable, stride = self.axes
-        base = self.entries(choices[None])[0][table] - stride * choices[variable]
-        steps = np.minimum(np.arange(int(self.sizes.max())), self.sizes[variable, None] - 1)
-        return np.asarray(base[:, None] + stride[:, None] * steps, np.int64)
+        entries = self.entries(choices.reshape(-1, len(self.sizes))).reshape(*choices.shape[:-1], -1)
+        base = entries[..., table] - stride * choices[..., variable]
+        return np.asarray(base[..., None] + self._steps, np.int64)
+
+    def summed(self, rows: Array) -> Array:
+        """Sums rows of `axes` by variable; infinite beyond a variable's choices."""
+        summed = np.zeros((*rows.shape[:-2], len(self.sizes), rows.shape[-1]))
+        if len(self._axes_from):
+            own = self.axes[1][self._axes_from]
+            summed[..., own, :] = np.add.reduceat(rows, self._axes_from, axis=-2)
+        summed[..., np.arange(rows.shape[-1]) >= self.sizes[:, None]] = np.inf
+        return summed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +140,7 @@ class Energy:
 
         Shape (variables, most choices); infinite beyond a variable's choices.
         """
-        return _summed(self.layout, self.table[self.layout.alternatives(choices)])
+        return self.layout.summed(self.table[self.layout.alternatives(choices)])
 
     def changes(self, choices: Choices) -> Array:
         """What each change of a single variable adds, shape (variables, most choices); infinite beyond its choices.
@@ -136,15 +160,18 @@ class Energy:
         )
 
 
-def _summed(layout: Layout, rows: Array) -> Array:
-    """Rows of `layout.axes`, summed by variable."""
-    _, variable, _ = layout.axes
-    summed = np.zeros((len(layout.sizes), rows.shape[1]))
-    if len(variable):
-        starts = np.flatnonzero(np.diff(variable, prepend=-1))
-        summed[variable[starts]] = np.add.reduceat(rows, starts, axis=0)
-    summed[np.arange(rows.shape[1]) >= layout.sizes[:, None]] = np.inf
-    return summed
+def least_changes(layout: Layout, tables: Array, choices: Choices) -> Array:
+    """The least that a change of a single variable adds, to each of several sums at an assignment of its own.
+
+    Args:
+        layout: Of all sums.
+        tables: Their entries, one sum per row.
+        choices: Their assignments, likewise.
+    """
+    alternatives = layout.alternatives(choices)
+    around = layout.summed(tables[np.arange(len(tables))[:, None, None], alternatives])
+    changes: Array = around - np.take_along_axis(around, choices[:, :, None], axis=2)
+    return np.asarray(changes.min(axis=(1, 2)))
 
 
 class Walk:
@@ -160,7 +187,7 @@ class Walk:
         self.value = float(energy.values(start[None])[0])
         self._table, self._layout = energy.table, energy.layout
         self._entries = energy.layout.alternatives(start)
-        self._around = _summed(energy.layout, energy.table[self._entries])
+        self._around = energy.layout.summed(energy.table[self._entries])
         self._rows = np.arange(len(start))
 
     def changes(self) -> Array:

@@ -19,6 +19,7 @@ from search.samplers.frontier.observations import Observed, TrialReader
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.proposal import Drawn, Known, propose
 from search.samplers.frontier.regression import Regression
+from search.samplers.frontier.single_thread import single_threaded
 from search.samplers.frontier.variables import Variables
 from search.space.space import Choice
 
@@ -77,6 +78,7 @@ class Knowledge:
         self._link = _UNKNOWN_LINK
         self._link_at = 1
 
+    @single_threaded()
     def learn(self, study_name: str, trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
         """Read what has finished since the last call.
 
@@ -86,6 +88,7 @@ class Knowledge:
         for observed in self._reader.read(study_name, trials):
             self._take(observed)
 
+    @single_threaded()
     def propose(self, generator: np.random.Generator) -> dict[str, Choice]:
         """The parameters of the next trial."""
         drawn = Drawn(
@@ -107,6 +110,7 @@ class Knowledge:
         self._reader.seen.add(key(choices))  # others may ask before the trial says what it is
         return self.variables.decode(choices)
 
+    @single_threaded()
     def predict_cost(self, params: Sequence[dict[str, Choice]]) -> tuple[Array, Array]:
         """Means and standard deviations of the cost ratios that the model expects, measuring's own noise left out.
 
@@ -119,6 +123,7 @@ class Knowledge:
             raise ValueError(f"parameters must be one choice of every knob, got {strange[0]}")
         return self._cost.predict(np.stack([row for row in rows if row is not None]))
 
+    @single_threaded()
     def layer_importance(self) -> tuple[LayerImportance, ...]:
         """What is expected of each layer turned alone, the one that can save most of the cost first."""
         nothing = np.zeros((1, len(self.variables.knobs)), np.int64)

@@ -60,7 +60,7 @@ class FrontierSampler(BaseSampler):
         """
         if self._awaits_sweep and has_damage_effects(study):  # it has come to its end in another process
             self._knowledge = None
-        return {knob.name: CategoricalDistribution(knob.choices) for knob in self._know(study).variables.knobs}
+        return {knob.name: CategoricalDistribution(knob.choices) for knob in self.knowledge(study).variables.knobs}
 
     def sample_relative(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -70,7 +70,7 @@ class FrontierSampler(BaseSampler):
         Raises:
             SearchError: The study is not this sampler's.
         """
-        knowledge = self._know(study)
+        knowledge = self.knowledge(study)
         knowledge.learn(study.study_name, study.get_trials(deepcopy=False))
         return knowledge.propose(self._generator)
 
@@ -91,7 +91,12 @@ class FrontierSampler(BaseSampler):
             f"has other choices than the space says; choose another sampler"
         )
 
-    def _know(self, study: optuna.Study) -> Knowledge:
+    def knowledge(self, study: optuna.Study) -> Knowledge:
+        """The models that it proposes by, of what it has learned so far.
+
+        Raises:
+            SearchError: The study is not this sampler's.
+        """
         if self._knowledge is None or self._knowledge[0] != study.study_name:
             self._awaits_sweep = not self._damage_effects and not has_damage_effects(study)
             opened = open_knowledge(study, cost_effects=self._cost_effects, damage_effects=self._damage_effects)

@@ -17,6 +17,7 @@ from search import pareto
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.loop import Budget, SearchLoop
 from search.samplers import SAMPLERS, make_sampler
+from search.samplers.frontier import Knowledge
 from search.space.record import adopt_space
 from search.space.space import Knob, SearchSpace
 from search.stages import StageClock
@@ -117,6 +118,12 @@ def search(study: optuna.Study, device: Device, trials: int, *, stops: bool = Tr
         study=study, space=SPACE, seen=resume(study, SPACE), evaluator=device, budget=Budget(trials=trials), seed=1,
         stages=StageClock(), confirmation_s=lambda front, typical_s: 0.0, fidelity=fidelity,
     ).run()  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_what_predicts_is_what_proposes_where_that_has_a_model() -> None:
+    study = begin("frontier")
+    assert open_fidelity(study, SAMPLES).model is study.sampler.knowledge(study)  # type: ignore[attr-defined]
+    assert isinstance(open_fidelity(begin("random"), SAMPLES).model, Knowledge)
 
 
 def in_state(study: optuna.Study, name: str) -> list[optuna.trial.FrozenTrial]:
