@@ -108,13 +108,13 @@ def _connect(address: StudyAddress, *, heartbeats: bool) -> "RDBStorage":
 
 
 def _make(address: StudyAddress, engine: dict[str, Any], *, heartbeats: bool) -> "RDBStorage":
-    from optuna.storages import RDBStorage
+    from search.study.whole_trials import WholeTrialStorage
 
     url = address.url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     beats: dict[str, Any] = {"heartbeat_interval": HEARTBEAT_S, "grace_period": GRACE_S} if heartbeats else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls heartbeats experimental
-        return RDBStorage(url, engine_kwargs=engine, **beats)
+        return WholeTrialStorage(url, engine_kwargs=engine, **beats)
 
 
 def _listen(storage: "RDBStorage", name: str, listener: Callable[..., Any]) -> None:
