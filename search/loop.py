@@ -91,6 +91,7 @@ class SearchLoop:
     trials_run: int = 0
     _trial_seconds: list[float] = field(default_factory=list)
     _failures_in_a_row: int = 0
+    _fp32_ms: float | None = None
 
     def run(self) -> None:
         """Run trials until the budget is used up or the space is exhausted.
@@ -101,27 +102,34 @@ class SearchLoop:
             TargetError: The target is gone; the trial that was at it counts as interrupted and is tried again.
         """
         self._refresh()
-        while not self._is_over():
-            if self._others_suffice():
-                self._await_others()
-                continue
-            with self.stages.stage("sampler"):
-                asked = ask_unseen(self.study, self.space, self.seen, self.seed)
-            if asked is None and self.seen.elsewhere:
-                self._await_others()
-                continue
-            if asked is None:
-                self._report("every policy of the space has been tried")
-                return
-            started, own = self.clock(), self.trials_run
-            note = self._run_trial(*asked)
-            self._refresh()
-            if self.trials_run > own:
-                self._trial_seconds.append(self.clock() - started)
-            if self.trials_run > own or note:
-                self._report(note)
-            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
-                raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
+        goes_on = True
+        while goes_on and not self._is_over():
+            with self.stages.stage("bookkeeping"):  # what of a trial is counted as nothing else
+                goes_on = self._go_on()
+
+    def _go_on(self) -> bool:
+        """Run the next trial, or wait for it; whether there is one."""
+        if self._others_suffice():
+            self._await_others()
+            return True
+        with self.stages.stage("sampler"):
+            asked = ask_unseen(self.study, self.space, self.seen, self.seed)
+        if asked is None and self.seen.elsewhere:
+            self._await_others()
+            return True
+        if asked is None:
+            self._report("every policy of the space has been tried")
+            return False
+        started, own = self.clock(), self.trials_run
+        note = self._run_trial(*asked)
+        self._refresh()
+        if self.trials_run > own:
+            self._trial_seconds.append(self.clock() - started)
+        if self.trials_run > own or note:
+            self._report(note)
+        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+            raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
+        return True
 
     def _refresh(self) -> None:
         with self.stages.stage("storage"):
@@ -173,7 +181,7 @@ class SearchLoop:
                 return ""
             watch = self._watch(trial)
             again = bool(trial.user_attrs.get(POSTPONED))
-            outcome = self.evaluator.evaluate(candidate, self.study.user_attrs.get(FP32_MS), again=again, watch=watch)
+            outcome = self.evaluator.evaluate(candidate, self._known_fp32_ms(), again=again, watch=watch)
         except (CompressionError, WorkloadError, MeasurementError) as error:
             return self._fail(trial, policy, str(error))
         except BaseException:
@@ -223,6 +231,13 @@ class SearchLoop:
         self.seen.refresh(self.study)
         return digest in self.seen.candidates.values()
 
+    def _known_fp32_ms(self) -> float | None:
+        """The study's FP32 latency; once it has one it keeps it."""
+        if self._fp32_ms is None:
+            with self.stages.stage("storage"):
+                self._fp32_ms = self.study.user_attrs.get(FP32_MS)
+        return self._fp32_ms
+
     def _on_reference(self, outcome: Outcome) -> Outcome:
         """The outcome in terms of the study's FP32 cost, which the first that is completed gives it.
 
@@ -230,7 +245,7 @@ class SearchLoop:
         """
         # A cost over its ratio is that of the baseline beside it.
         name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
-        reference = self.study.user_attrs.get(name)
+        reference = self.study.user_attrs.get(name) if outcome.is_emulated else self._known_fp32_ms()
         if reference is None:
             fp32_cost = outcome.cost / outcome.cost_ratio
             self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)

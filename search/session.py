@@ -74,7 +74,7 @@ class Session:
             is_resumed = self._adopt(config, address)
             read_confirmations(self.folder)  # what is damaged should be said now, not after a night's search
         timings = Timings(self.folder, self.stages)
-        listener = _keeping(self.listener, timings, address)
+        listener = _keeping(self.listener, timings, address, self.stages)
         failure = None
         try:
             prepared = prepare(
@@ -172,13 +172,14 @@ class Session:
         return result
 
 
-def _keeping(listener: Listener, timings: Timings, address: StudyAddress) -> Listener:
+def _keeping(listener: Listener, timings: Timings, address: StudyAddress, stages: StageClock) -> Listener:
     """Tell `listener`; keep the seconds now and then, and every finished trial at once."""
 
     def listen(step: Progress) -> None:
-        timings.tick(step.done if step.stage == "search" else 0)
-        if step.stage == "search":
-            flush_study(address.file)
+        with stages.stage("storage"):
+            timings.tick(step.done if step.stage == "search" else 0)
+            if step.stage == "search":
+                flush_study(address.file)
         listener(step)
 
     return listen

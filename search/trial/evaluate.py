@@ -16,13 +16,13 @@ from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, RETRY, SEARCH, Effort
-from latency.worker.turn import working
 from search.stages import StageClock
 from search.study.trials import Outcome
 from search.trial.course import Course
 from search.trial.pace import Pace
 from search.trial.partial import PartialOutcome
 from search.trial.stopping import Watch
+from search.trial.turns import in_turn
 from search.trial.validation import BATCH_SIZE, Validation, counting
 from workloads import Accuracy, Drop, Predict, RunningEvaluation, Samples, evaluate, paired_drop, session_predictor
 
@@ -89,7 +89,7 @@ class Evaluator:
         Raises:
             PolicyError: It cannot be built.
         """
-        with working(), self._stages.stage("building"):
+        with in_turn(self._stages, "building"):
             return self._compressor.build(policy)
 
     def evaluate(
@@ -133,7 +133,7 @@ class Evaluator:
         return course.outcome()
 
     def _begin(self, candidate: Candidate, reference_ms: float | None) -> Course:
-        with working(), self._stages.stage("checking"):
+        with in_turn(self._stages, "checking"):
             checked = open_checked(
                 candidate,
                 self._compressor.network,

@@ -7,8 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from compress.runtime import open_session
-from latency.worker.turn import working
 from search.stages import StageClock
+from search.trial.turns import in_turn
 from workloads import Evaluation, Feeds, Metric, Predict, Samples, chunk_ends, evaluate, session_predictor
 
 BATCH_SIZE = 16
@@ -54,7 +54,7 @@ def counting(predict: Predict, stages: StageClock) -> Predict:
     """`predict`, its seconds counted as inference; it waits while another worker on this machine takes times."""
 
     def counted(feeds: Feeds) -> Mapping[str, NDArray[Any]]:
-        with working(), stages.stage("accuracy inference"):
+        with in_turn(stages, "accuracy inference"):
             return predict(feeds)
 
     return counted

@@ -93,11 +93,11 @@ def run(study: optuna.Study) -> Run:
 
     def session(evaluator: FakeEvaluator, **settings: Any) -> SearchLoop:
         space = settings.pop("space", make_space(4))
-        options = {"budget": Budget(trials=6), "confirmation_s": lambda front, typical_s: 0.0, **settings}
-        loop = SearchLoop(
-            study=study, space=space, seen=resume(study, space), evaluator=evaluator, seed=0, stages=StageClock(),
-            **options,
-        )  # fmt: skip
+        options = {
+            "budget": Budget(trials=6), "confirmation_s": lambda front, typical_s: 0.0, "stages": StageClock(),
+            **settings,
+        }  # fmt: skip
+        loop = SearchLoop(study=study, space=space, seen=resume(study, space), evaluator=evaluator, seed=0, **options)
         loop.run()
         return loop
 
@@ -129,6 +129,22 @@ def test_it_runs_as_many_trials_as_asked_and_counts_those_of_earlier_sessions(st
     run(again, budget=Budget(trials=8))
     assert len(again.evaluated) == 2
     assert len({outcome.digest for outcome in outcomes_of(study.trials)}) == 8
+
+
+def test_what_of_a_trial_nobody_counts_is_bookkeeping(run: Run) -> None:
+    now = 0.0
+
+    def evaluated(_: FakeCandidate) -> None:
+        nonlocal now
+        now += 10.0
+
+    def told(_: Progress) -> None:
+        nonlocal now
+        now += 1.0
+
+    loop = run(FakeEvaluator(evaluated), listener=told, stages=StageClock(clock=lambda: now))
+    assert loop.stages.seconds["bookkeeping"] == pytest.approx(6 * 11.0)
+    assert sum(loop.stages.seconds.values()) == pytest.approx(now)
 
 
 @pytest.mark.parametrize(
