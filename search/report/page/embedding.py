@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-SCRIPTS = ("page.js", "theme.js", "plot.js", "policy.js", "budgets.js", "keys.js", "table.js", "start.js")
+SCRIPTS = (
+    "page.js",
+    "theme.js",
+    "axes.js",
+    "rings.js",
+    "sketch.js",
+    "plot.js",
+    "policy.js",
+    "budgets.js",
+    "keys.js",
+    "table.js",
+    "start.js",
+)
 """The page's own, in the order in which they are put together."""
 
 

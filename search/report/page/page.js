@@ -5,6 +5,10 @@ const paretune = (() => {
   const limits = Object.fromEntries(data.budgets.map((budget) => [budget.column, null]));
   const state = { chosen: null, pointed: null };
   const listeners = [];
+  const places = new Map(); // where points stand; what was confirmed comes last and wins
+  data.plot.data.forEach((trace) => {
+    trace.customdata?.forEach((point, at) => places.set(String(point), [trace.x[at], trace.y[at], point]));
+  });
 
   const color = (role) => getComputedStyle(document.documentElement).getPropertyValue(`--${role}`).trim();
   const same = (one, other) => one !== null && other !== null && one[0] === other[0] && one[1] === other[1];
@@ -25,6 +29,10 @@ const paretune = (() => {
     data,
     limits,
     state,
+    places,
+    // Roles that are drawn hollow, and whose colour they take.
+    hollow: { draft: "front", dominated: "dominated" },
+    narrow: matchMedia("(max-width: 40rem)"),
     color,
     same,
     broken,
@@ -51,6 +59,12 @@ const paretune = (() => {
       shown.textContent = paretune.quoted(word);
       return at === 0 ? [shown] : [" ", shown];
     }),
+    drawing(name, attributes, text) {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+      Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+      made.textContent = text ?? "";
+      return made;
+    },
     element(name, text, className) {
       const made = document.createElement(name);
       made.textContent = text ?? "";

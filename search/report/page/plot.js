@@ -1,52 +1,14 @@
-// The plot: traces painted by role, what breaks a budget greyed out, rings around what is chosen and pointed at.
+// The plot: traces painted by role, rings around what is chosen and pointed at, what breaks a budget greyed out.
 paretune.plot = (() => {
-  const { data, color, state } = paretune;
+  const { data, color, hollow, narrow } = paretune;
   const described = data.plot;
   const plot = document.getElementById("plot");
-  // Roles that are drawn hollow, and whose colour they take.
-  const hollow = { draft: "front", dominated: "dominated" };
-  const narrow = matchMedia("(max-width: 40rem)");
-  const places = new Map(); // where points stand; what was confirmed comes last and wins
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
   function hover([run, position]) {
     const shown = data.runs[run];
     const title = data.runs.length > 1 ? `${shown.title[position]} on ${shown.target}` : shown.title[position];
     return [`<b>${escaped(title)}</b>`, ...shown.lines[position].map(escaped)].join("<br>");
-  }
-
-  described.data.forEach((trace) => {
-    if (trace.customdata) {
-      trace.hovertext = trace.customdata.map(hover);
-      trace.customdata.forEach((point, at) => places.set(String(point), [trace.x[at], trace.y[at]]));
-    }
-  });
-
-  function part(trace, indices) {
-    const pick = (values) => values && indices.map((at) => values[at]);
-    const bars = (error) => error && { ...error, array: pick(error.array), arrayminus: pick(error.arrayminus) };
-    const { customdata, hovertext, x, y, error_x: across, error_y: along } = trace;
-    return {
-      ...trace,
-      x: pick(x),
-      y: pick(y),
-      customdata: pick(customdata),
-      hovertext: pick(hovertext),
-      error_x: bars(across),
-      error_y: bars(along),
-    };
-  }
-
-  // A trace as what keeps the budgets, and what breaks them.
-  function split(trace) {
-    if (!trace.customdata || !paretune.hasLimits()) {
-      return [trace];
-    }
-    const kept = [];
-    const lost = [];
-    trace.customdata.forEach((point, at) => (paretune.broken(point).length ? lost : kept).push(at));
-    const grey = { ...part(trace, lost), meta: { role: "broken" }, showlegend: kept.length === 0 && trace.showlegend };
-    return [...(lost.length ? [grey] : []), ...(kept.length ? [part(trace, kept)] : [])];
   }
 
   function painted(trace) {
@@ -66,12 +28,6 @@ paretune.plot = (() => {
       error_x: bars(trace.error_x),
       error_y: bars(trace.error_y),
     };
-  }
-
-  function ring(point, role, size) {
-    const [x, y] = (point && places.get(String(point))) ?? [null, null];
-    const marker = { symbol: "circle-open", size, line: { width: 2.5 } };
-    return { x: [x], y: [y], mode: "markers", hoverinfo: "skip", showlegend: false, marker, meta: { role } };
   }
 
   function layout() {
@@ -104,44 +60,14 @@ paretune.plot = (() => {
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d", "toImage"]],
   };
 
-  // Round costs whose reciprocals are spread over the axis, the roundest first.
-  function roundCosts(low, high, count) {
-    const lowest = described.fp32_cost / high;
-    const highest = described.fp32_cost / Math.max(low, high * 1e-3);
-    const apart = (1 / lowest - 1 / highest) / count;
-    const chosen = [];
-    for (const mantissa of [10, 20, 50, 40, 30, 60, 80, 15, 25, 70, 12, 90, 35, 45, 14, 16]) {
-      for (let power = Math.floor(Math.log10(lowest)); power <= Math.ceil(Math.log10(highest)); power += 1) {
-        const cost = Number(`${mantissa}e${power - 1}`);
-        const free = chosen.every((other) => Math.abs(1 / cost - 1 / other) >= apart);
-        if (cost >= lowest && cost <= highest && free) {
-          chosen.push(cost);
-        }
-      }
-    }
-    return chosen;
-  }
-
-  // The top axis shows the cost at the places of the gains below, whatever was zoomed to.
-  function topAxis(range) {
-    const [low, high] = range.map(Number);
-    const costs = roundCosts(low, high, Math.max(2, plot.clientWidth / 90));
-    return {
-      range: [low, high],
-      tickvals: costs.map((cost) => described.fp32_cost / cost),
-      ticktext: costs.map(String),
-    };
-  }
-
   function draw() {
     const shown = layout();
     if (described.fp32_cost !== null) {
       const range = plot.layout?.xaxis?.range ?? described.layout.xaxis.range;
-      shown.xaxis2 = { ...shown.xaxis2, ...topAxis(range), color: color("ink"), tickcolor: color("rule") };
+      const axis = paretune.axes.costAxis(range.map(Number), plot.clientWidth);
+      shown.xaxis2 = { ...shown.xaxis2, ...axis, color: color("ink"), tickcolor: color("rule") };
     }
-    const traces = described.data.flatMap(split);
-    const rings = [ring(state.pointed, "focus", 34), ring(state.chosen, "chosen", 28)];
-    return Plotly.react(plot, [...traces, ...rings].map(painted), shown, config);
+    return Plotly.react(plot, described.data.map(painted), shown, config);
   }
 
   function followZoom() {
@@ -151,7 +77,7 @@ paretune.plot = (() => {
     const range = plot.layout.xaxis.range;
     const current = plot.layout.xaxis2.range;
     if (range.some((end, position) => Number(end) !== Number(current[position]))) {
-      const axis = topAxis(range);
+      const axis = paretune.axes.costAxis(range.map(Number), plot.clientWidth);
       Plotly.relayout(plot, {
         "xaxis2.range": axis.range,
         "xaxis2.tickvals": axis.tickvals,
@@ -160,20 +86,54 @@ paretune.plot = (() => {
     }
   }
 
-  // A slider moves faster than a plot is drawn: the latest state is what counts.
-  let waiting = false;
-  function drawSoon() {
-    if (!waiting) {
-      waiting = true;
-      requestAnimationFrame(() => {
-        waiting = false;
-        draw();
-      });
-    }
+  // A slider moves faster than a plot is drawn, so what breaks the budgets is a class of its marks; plotly.js binds to
+  // each trace's element its points, and to each mark the point's place among them.
+  function grey() {
+    plot.querySelectorAll(".scatterlayer .trace").forEach((drawn) => {
+      const { customdata, meta, marker } = drawn.__data__[0].trace;
+      if (customdata) {
+        drawn.classList.toggle("hollow", meta.role in hollow || marker.symbol.endsWith("-open"));
+        const isBroken = customdata.map((point) => paretune.broken(point).length > 0);
+        drawn.querySelectorAll(".point, .errorbar").forEach((mark) => {
+          mark.classList.toggle("broken", isBroken[mark.__data__.i]);
+        });
+      }
+    });
   }
 
+  // Among the marks, so that they move with these while the reader drags.
+  function ring() {
+    const { xaxis, yaxis } = plot._fullLayout;
+    plot.querySelector(".scatterlayer").parentElement.append(...paretune.rings.circles);
+    paretune.rings.move(([x, y]) => [xaxis.d2p(x), yaxis.d2p(y)]);
+  }
+
+  const soon = (act) => {
+    let isWaiting = false;
+    return () => {
+      if (!isWaiting) {
+        isWaiting = true;
+        requestAnimationFrame(() => {
+          isWaiting = false;
+          act();
+        });
+      }
+    };
+  };
+
   async function begin() {
+    described.data.filter((trace) => trace.customdata).forEach((trace) => {
+      trace.hovertext = trace.customdata.map(hover);
+    });
     await draw();
+    grey();
+    ring();
+    const drawSoon = soon(draw);
+    const greySoon = soon(grey);
+    plot.on("plotly_afterplot", () => {
+      grey();
+      ring();
+    });
     plot.on("plotly_relayout", followZoom);
     plot.on("plotly_click", ({ points }) => {
       const point = points.map((one) => one.customdata).find(Boolean);
@@ -181,7 +141,8 @@ paretune.plot = (() => {
         paretune.choose(point);
       }
     });
-    paretune.onChange(drawSoon);
+    const follow = { limits: greySoon, chosen: ring, pointed: ring, theme: drawSoon };
+    paretune.onChange((what) => follow[what]());
     narrow.addEventListener("change", drawSoon);
   }
 

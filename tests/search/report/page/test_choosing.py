@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from search.point import TrialPoint
 
+    Until = Callable[[Page, str], None]
+
 pytestmark = pytest.mark.browser
 
 RUN = Path("results/my run")
@@ -133,7 +135,7 @@ def test_the_keyboard_moves_along_the_front_and_opens_points(
 
 
 def test_sliders_and_numbers_grey_out_what_breaks_the_budgets_and_name_the_best(
-    make_run: Callable[..., Any], open_page: Callable[..., Page]
+    make_run: Callable[..., Any], open_page: Callable[..., Page], until: Until
 ) -> None:
     points, facts = make_run()
     page = open_page((points, facts))
@@ -145,11 +147,7 @@ def test_sliders_and_numbers_grey_out_what_breaks_the_budgets_and_name_the_best(
     slow = {point.number for point in front if point.latency_ms > limit_ms}
     assert grey_rows(page) == slow
     assert 0 < len(slow) < len(front)
-    grey = page.evaluate(
-        "document.getElementById('plot').data.filter((trace) => trace.meta.role === 'broken')"
-        ".flatMap((trace) => trace.customdata).length"
-    )
-    assert grey > len(slow), "searched points too"
+    until(page, f"document.querySelectorAll('#plot .point.broken').length > {len(slow)}")
     page.locator("#budgets input[type=number]").nth(1).fill("0.5")
     both = slow | {point.number for point in front if 100 * point.metric_drop > 0.5}
     assert grey_rows(page) == both
@@ -193,7 +191,9 @@ def test_the_page_and_paretune_select_choose_the_same(
     assert given == {budget.quantity.option: pytest.approx(budget.limit) for budget in budgets}
 
 
-def test_the_toggle_wins_over_the_system(make_run: Callable[..., Any], open_page: Callable[..., Page]) -> None:
+def test_the_toggle_wins_over_the_system(
+    make_run: Callable[..., Any], open_page: Callable[..., Page], until: Until
+) -> None:
     page = open_page(make_run(), color_scheme="dark")
 
     def background() -> str:
@@ -204,12 +204,7 @@ def test_the_toggle_wins_over_the_system(make_run: Callable[..., Any], open_page
     assert toggle.get_attribute("aria-label") == "Switch to light colours"
     toggle.click()
     assert background() == "rgb(255, 255, 255)"
-    for _ in range(100):
-        if page.evaluate("document.getElementById('plot').layout.paper_bgcolor") == "#ffffff":
-            break
-        page.wait_for_timeout(50)
-    else:
-        pytest.fail("the plot did not follow")
+    until(page, "document.getElementById('plot').layout.paper_bgcolor === '#ffffff'")
     assert toggle.get_attribute("aria-label") == "Switch to dark colours"
 
 

@@ -11,16 +11,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+    Until = Callable[[Page, str], None]
+
 pytestmark = pytest.mark.browser
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait without `wait_for_function`, whose eval the page's own security policy forbids."""
-    for _ in range(100):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"still not true after 5 s: {expression}")
 
 
 def test_an_emulated_run_is_drawn_with_instructions_above(emulated_run: Any, open_page: Callable[..., Page]) -> None:
@@ -70,7 +63,9 @@ def test_table_sorts_by_keyboard_and_back(make_run: Callable[..., Any], open_pag
     assert page.locator('#front th[aria-sort="descending"]').text_content() == "Latency (ms)"
 
 
-def test_zooming_keeps_latency_above_its_speedup(make_run: Callable[..., Any], open_page: Callable[..., Page]) -> None:
+def test_zooming_keeps_latency_above_its_speedup(
+    make_run: Callable[..., Any], open_page: Callable[..., Page], until: Until
+) -> None:
     page = open_page(make_run())
     page.evaluate("Plotly.relayout('plot', {'xaxis.range': [1, 2]})")
     until(page, "document.getElementById('plot').layout.xaxis2.range[1] === 2")
@@ -81,7 +76,9 @@ def test_zooming_keeps_latency_above_its_speedup(make_run: Callable[..., Any], o
     assert [1.67 / float(name) for name in names] == pytest.approx(places)
 
 
-def test_dark_and_light_follow_the_system(make_run: Callable[..., Any], open_page: Callable[..., Page]) -> None:
+def test_dark_and_light_follow_the_system(
+    make_run: Callable[..., Any], open_page: Callable[..., Page], until: Until
+) -> None:
     page = open_page(make_run(), color_scheme="dark")
 
     def colors() -> Any:
