@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(*arguments: object, **options: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(HERE / "quick_paretune.py"), *map(str, arguments)]
-        settings = {"cwd": tmp_path, "start_new_session": True, "text": True, **options}
+        # Where the tests run in the background, they and what they start are told to ignore Ctrl-C.
+        listening = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        settings = {"cwd": tmp_path, "start_new_session": True, "text": True, "preexec_fn": listening, **options}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
         processes.append(process)
         return process

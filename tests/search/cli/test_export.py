@@ -62,7 +62,7 @@ def walk(call: Call, run: Path, tmp_path: Path) -> None:
     broken = call("verify", bundle, "--junit", "v.xml")
     assert broken.returncode == 1, broken.stdout + broken.stderr
     assert "latency: too slow: even the low end of the interval" in broken.stdout
-    assert "Broken: latency." in broken.stdout
+    assert "Broken: latency" in broken.stdout  # on a host that is slower today the speedup may be broken too
     failure = ET.parse(tmp_path / "v.xml").getroot().find(".//failure")  # noqa: S314 - our own text
     assert failure is not None
     assert (failure.get("message") or "").startswith("too slow")
