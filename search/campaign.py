@@ -95,11 +95,7 @@ class Campaign:
                     adopt_run(study, self.config, self.address)
                     keep_run_environment(study, environment, self.address)
                     adopt_space(study, self.prepared.space, self.folder.path)
-                    compressor = self.prepared.compressor
-                    groups, multiple = compressor.groups.values(), compressor.channel_multiple
-                    record_layer_graph(
-                        study, find_layer_graph(self.prepared.network, groups, channel_multiple=multiple)
-                    )
+                    record_layer_graph(study, self._layer_graph())
                 with Heart(self.address) as heart:
                     member = CrewMember(
                         study=study,

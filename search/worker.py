@@ -35,9 +35,6 @@ from workloads import Workload
 if TYPE_CHECKING:
     import optuna
 
-_LOOK_S = 1.0
-_ENGINE_KIND = ("name", "provider")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Stint:
@@ -132,7 +129,7 @@ def _run_trials(
     session = (run.config.get("sessions") or [{}])[-1]
     seed = int(session.get("seed", 0)) + _own_seed()
     with open_workbench(prepared, own.path, stages=stages, listener=listener, accept=accept) as bench:
-        evaluator = bench.evaluator_on(run.workload.search_part)
+        evaluator = bench.search_evaluator()
         with open_storage(run.address) as storage, Heart(run.address) as heart:
             study = begin_study(storage, run.address.name, session.get("sampler", DEFAULT_SAMPLER), seed)
             adopt_space(study, prepared.space, run.folder.path)

@@ -152,3 +152,29 @@ def test_a_device_of_another_kind_is_refused(
         Aim(trials=50, until=None).tell(study)
     with pytest.raises(SearchError, match="measured on another machine: hardware id was 000000000000"):
         work(run_copy, profile, workload=load(workload))
+
+
+def test_a_worker_scores_the_samples_in_the_search_s_order(
+    quick: None, run_copy: Path, workload: Path, profile: HardwareProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no score of its would pair with theirs, and a prefix would be no fair sample."""
+    from search.study import crew
+    from search.study.aim import Aim
+    from search.study.study import load_run_study
+    from workloads import Samples, in_fair_order, load
+
+    orders: list[list[int]] = []
+    real = crew.open_fidelity
+
+    def watched(study: Any, samples: Samples) -> Any:
+        orders.append(samples.indices.tolist())
+        return real(study, samples)
+
+    monkeypatch.setattr(crew, "open_fidelity", watched)
+    with load_run_study(RunFolder(run_copy)) as study:
+        Aim(trials=None, until=None).tell(study)
+    loaded = load(workload)
+    stint = work(run_copy, profile, workload=loaded, trials=1)
+    assert stint.trials_run == 1
+    assert orders == [in_fair_order(loaded.search_part, loaded.metric).indices.tolist()]
+    assert orders != [loaded.search_part.indices.tolist()]
