@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -161,7 +162,7 @@ def test_a_worker_scores_the_samples_in_the_search_s_order(
     from search.study import crew
     from search.study.aim import Aim
     from search.study.study import load_run_study
-    from workloads import Samples, in_fair_order, load
+    from workloads import Metric, Samples, load
 
     orders: list[list[int]] = []
     real = crew.open_fidelity
@@ -170,11 +171,14 @@ def test_a_worker_scores_the_samples_in_the_search_s_order(
         orders.append(samples.indices.tolist())
         return real(study, samples)
 
+    def reversed_order(samples: Samples, metric: Metric) -> Samples:  # so few samples are one chunk, in their own order
+        return samples.pick([np.arange(len(samples))[::-1]])
+
     monkeypatch.setattr(crew, "open_fidelity", watched)
+    monkeypatch.setattr("search.trial.workbench.in_fair_order", reversed_order)
     with load_run_study(RunFolder(run_copy)) as study:
         Aim(trials=None, until=None).tell(study)
     loaded = load(workload)
     stint = work(run_copy, profile, workload=loaded, trials=1)
     assert stint.trials_run == 1
-    assert orders == [in_fair_order(loaded.search_part, loaded.metric).indices.tolist()]
-    assert orders != [loaded.search_part.indices.tolist()]
+    assert orders == [loaded.search_part.indices.tolist()[::-1]]
