@@ -55,7 +55,7 @@ def revalidate(profile: HardwareProfile, workload: Workload, shipped: Timed, *, 
     def score(predict: Predict, at_once: int) -> Accuracy:
         return evaluate(spent.around(predict), samples, workload.metric, batch_size=at_once).accuracy
 
-    if _is_this_host(profile):
+    if profile.is_this_host:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         reference = score(onnx_predictor(shipped.fp32, threads=threads), _BATCH_SIZE)
         predict = onnx_predictor(shipped.model, threads=threads, session_entries=shipped.session_entries)
@@ -122,10 +122,6 @@ def _chosen(profile: HardwareProfile, workload: Workload) -> Samples:
     samples = workload.confirmation_part
     few = profile.reach.transport == "ssh" and workload.metric.scope != "all" and len(samples) > _REMOTE_SAMPLES
     return samples.spread(_REMOTE_SAMPLES) if few else samples
-
-
-def _is_this_host(profile: HardwareProfile) -> bool:
-    return profile.reach.transport == "local" and profile.engine.provider == "CPUExecutionProvider"
 
 
 def _samples_at_once(feeds: Feeds, batch: int) -> int:

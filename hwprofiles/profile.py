@@ -144,6 +144,11 @@ class HardwareProfile(Part):
         exact = {machine.architecture, *machine.flags}
         return tuple(word for word in self.requires if word not in exact and word.lower() not in names)
 
+    @property
+    def is_this_host(self) -> bool:
+        """Whether the target is this machine's own ONNX Runtime on its processor."""
+        return self.reach.transport == "local" and self.engine.provider == "CPUExecutionProvider"
+
     def with_engine(
         self,
         *,

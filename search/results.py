@@ -200,6 +200,6 @@ def _read_facts(
 
 
 def _is_this_host(profile: dict[str, Any]) -> bool:
-    """What `is_this_host` of the target's validation says, of a profile as some version of paretune stored it."""
+    """What `HardwareProfile.is_this_host` says, of a profile as some version of paretune stored it."""
     local = profile.get("reach", {}).get("transport", "local") == "local"
     return bool(local and profile.get("engine", {}).get("provider", "CPUExecutionProvider") == "CPUExecutionProvider")

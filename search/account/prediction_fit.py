@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from search.trial.predictions import Prediction
+
 if TYPE_CHECKING:
     import optuna
 
     from search.point import TrialPoint
 
-PREDICTED = "predicted"
-"""User attribute of a trial, written before its cost was taken: `{"cost_ratio": x, "cost_deviation": s}`."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Foreseen:
     """What was expected of a trial's cost ratio before it was taken, and what was taken."""
 
     number: int
@@ -35,7 +34,7 @@ class Prediction:
 class PredictionFit:
     """All predictions of a run, at least one, in the order of the trials."""
 
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[Foreseen, ...]
 
     @property
     def median_error(self) -> float:
@@ -61,14 +60,12 @@ def fit_of(trials: Sequence[optuna.trial.FrozenTrial], points: Sequence[TrialPoi
     Returns:
         None where nothing was predicted: older paretunes did not.
     """
-    predicted = {trial.number: trial.user_attrs[PREDICTED] for trial in trials if PREDICTED in trial.user_attrs}
+    predicted = {trial.number: Prediction.from_attributes(trial.user_attrs) for trial in trials}
     predictions = [
-        Prediction(
-            number=point.number,
-            predicted=float(predicted[point.number]["cost_ratio"]),
-            measured=point.cost_ratio,
-        )
+        Foreseen(number=point.number, predicted=found.cost_ratio, measured=point.cost_ratio)
         for point in points
-        if point.number in predicted and math.isfinite(point.cost_ratio) and point.grade != "unreliable"
+        if (found := predicted.get(point.number)) is not None
+        and math.isfinite(point.cost_ratio)
+        and point.grade != "unreliable"
     ]
     return PredictionFit(predictions=tuple(predictions)) if predictions else None

@@ -21,6 +21,7 @@ from search.folder.engine_files import read_engine
 from search.folder.environment import read_environment
 from search.folder.run_folder import RunFolder, damaged
 from search.point import TrialPoint
+from search.prepare import RANGES_VERSION
 from search.report.target_words import said_of_target
 from search.results import RunResult, read_result
 from search.space.record import recorded_space
@@ -152,7 +153,7 @@ def _same_workload(given: Workload | None, recorded: dict[str, Any]) -> Workload
 
 def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload) -> Recipe:
     formats, example = profile.formats, workload.calibration[0]
-    ranges = folder.read_json(folder.ranges_path, 1)
+    ranges = folder.read_json(folder.ranges_path, RANGES_VERSION)
     return Recipe(
         int8_scheme=formats.int8_scheme,
         formats=formats.offered,

@@ -40,12 +40,6 @@ class OnTarget:
     problems: tuple[str, ...] = field(default=())
 
 
-def is_this_host(profile: HardwareProfile) -> bool:
-    """Whether the target is this machine's own ONNX Runtime on its processor."""
-    engine = profile.engine
-    return profile.reach.transport == "local" and engine.provider == "CPUExecutionProvider"
-
-
 def chosen_samples(profile: HardwareProfile, asked: int | str | None, samples: Samples, metric: Metric) -> Samples:
     """Those that the target validates on, spread evenly over `samples`.
 
@@ -58,7 +52,7 @@ def chosen_samples(profile: HardwareProfile, asked: int | str | None, samples: S
         metric: How outputs are scored.
     """
     limit = SAMPLES_BY_TRANSPORT[profile.reach.transport] if asked is None else asked
-    if not isinstance(limit, int) or limit >= len(samples) or metric.scope == "all" or is_this_host(profile):
+    if not isinstance(limit, int) or limit >= len(samples) or metric.scope == "all" or profile.is_this_host:
         return samples
     return samples.spread(limit)
 
@@ -122,7 +116,7 @@ class TargetValidator:
             WorkloadError: Outputs or scores are not finite there.
             TargetError: The target cannot be reached.
         """
-        if is_this_host(self._profile):
+        if self._profile.is_this_host:
             return OnTarget(accuracy=_as_on_host(accuracy, drop))
         with self._stages.stage("accuracy on the target"), self._replaced_if_lost() as target:
             self._fp32 = self._fp32 or self._score_fp32(target)

@@ -23,6 +23,7 @@ from search.progress import Listener, Progress
 from search.space.space import SearchSpace
 from search.stages import StageClock
 from search.sweep.policies import Params
+from search.trial.turns import in_turn
 
 _FP32 = "fp32"
 _CANDIDATE = "model"
@@ -98,7 +99,7 @@ def _profile(
     params: Params,
     stages: StageClock,
 ) -> Profiled:
-    with stages.stage("building"):
+    with in_turn(stages, "building"):
         candidate = compressor.build(space.policy(params))
     with stages.stage("latency overhead"):
         target.load(candidate.onnx_bytes, feeds, candidate.session_entries, slot=_CANDIDATE)

@@ -13,6 +13,7 @@ from compress.runtime import open_session
 from compress.stitch import Compressor
 from search.stages import StageClock
 from search.sweep.readings import Reading
+from search.trial.turns import in_turn
 from search.trial.validation import BATCH_SIZE, counting
 from workloads import Evaluation, Metric, Samples, evaluate, session_predictor
 
@@ -70,7 +71,7 @@ class Probe:
             CompressionError: It cannot be built or does not load.
             WorkloadError: Its outputs are not finite.
         """
-        with self._stages.stage("building"):
+        with in_turn(self._stages, "building"):
             candidate = self._compressor.build(policy)
         batch_size = self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE
         divergence = self._run(candidate.onnx_bytes, candidate.session_entries, batch_size).accuracy.divergence

@@ -12,10 +12,11 @@ import pytest
 
 from search.account.account import account_of
 from search.account.convergence import REFERENCE_RATIO, converge
-from search.account.prediction_fit import PREDICTED, Prediction, PredictionFit, fit_of
+from search.account.prediction_fit import Foreseen, PredictionFit, fit_of
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.point import FP32_LABEL, TrialPoint
 from search.space.space import Knob, SearchSpace
+from search.trial.predictions import PREDICTED
 
 START = dt.datetime(2026, 11, 20, 21, tzinfo=dt.UTC)
 LAYERS = tuple(f"conv{number}" for number in range(6))
@@ -179,7 +180,5 @@ def test_predictions_stand_beside_what_was_taken() -> None:
 
 
 def test_half_of_the_predictions_are_at_least_as_close_as_the_median() -> None:
-    fit = PredictionFit(
-        predictions=tuple(Prediction(number=i, predicted=1 + i / 100, measured=1.0) for i in range(101))
-    )
+    fit = PredictionFit(predictions=tuple(Foreseen(number=i, predicted=1 + i / 100, measured=1.0) for i in range(101)))
     assert fit.within(fit.median_error + 1e-9) >= 0.5

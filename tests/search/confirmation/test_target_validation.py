@@ -13,7 +13,7 @@ import pytest
 from hwprofiles import HardwareProfile, SshReach
 from latency import MeasurementError, Target, TargetError, WorkerError
 from latency.transports.local import LocalTransport
-from search.confirmation.target_validation import TargetValidator, chosen_samples, is_this_host
+from search.confirmation.target_validation import TargetValidator, chosen_samples
 from search.stages import StageClock
 from tests.search.conftest import network
 from workloads import Samples, evaluate, onnx_predictor, paired_drop
@@ -236,6 +236,6 @@ def test_how_many_samples_a_target_gets(
 
 
 def test_a_gpu_of_this_machine_is_not_this_host(profile: HardwareProfile) -> None:
-    assert is_this_host(profile)
+    assert profile.is_this_host
     document = {**profile.model_dump(), "engine": {"name": "tensorrt"}}
-    assert not is_this_host(HardwareProfile.model_validate(document))
+    assert not HardwareProfile.model_validate(document).is_this_host

@@ -10,7 +10,7 @@ import pytest
 
 from search.account.account import NO_ACCOUNT, SearchAccount
 from search.account.convergence import Convergence, Progress
-from search.account.prediction_fit import Prediction, PredictionFit
+from search.account.prediction_fit import Foreseen, PredictionFit
 from search.layers.worth import LayerWorth
 from search.report.account_words import account_lines
 from search.report.page import page_text
@@ -32,7 +32,7 @@ ACCOUNT = SearchAccount(
     ),
     fit=PredictionFit(
         predictions=tuple(
-            Prediction(number=at, predicted=0.5 * (1 + error), measured=0.5)
+            Foreseen(number=at, predicted=0.5 * (1 + error), measured=0.5)
             for at, error in enumerate((0.0, 0.01, 0.04, 0.08, 0.30))
         )
     ),
@@ -60,7 +60,7 @@ def test_a_model_that_has_learned_is_judged_by_its_latest(make_run: Callable[...
     _, facts = make_run()
     errors = [0.2] * 30 + [0.01] * 20
     fit = PredictionFit(
-        predictions=tuple(Prediction(number=at, predicted=1 + error, measured=1.0) for at, error in enumerate(errors))
+        predictions=tuple(Foreseen(number=at, predicted=1 + error, measured=1.0) for at, error in enumerate(errors))
     )
     (line,) = account_lines(SearchAccount(fit=fit), facts)
     assert line.endswith("median error 20.0%, 40% within 5%, 40% within 10%; of the latest 20: 1.0%")

@@ -107,8 +107,8 @@ def test_every_choice_is_known_in_the_end_and_the_delicate_layer_stands_out(
 def test_its_inference_is_inference(prepared: Prepared, make_probe: MakeProbe, file: ReadingsFile) -> None:
     stages = StageClock()
     sweep(prepared, make_probe(stages=stages), file)
-    waiting = {"waiting for a turn"}  # only where another process of ours was timing
-    assert {"building", "session loading", "scoring", "accuracy inference"} == set(stages.seconds) - waiting
+    stages_of_a_sweep = {"building", "session loading", "scoring", "accuracy inference", "waiting for a turn"}
+    assert stages_of_a_sweep == set(stages.seconds)
     assert any(stages.seconds[name] > 0 for name in INFERENCE_STAGES if name in stages.seconds)
 
 

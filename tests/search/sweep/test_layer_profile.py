@@ -68,7 +68,7 @@ def test_a_real_worker_times_every_layer_under_every_policy(target: Target, prep
     assert [(step.stage, step.done, step.total) for step in heard] == [
         ("layer times", number, len(policies)) for number in range(1, len(policies) + 1)
     ]
-    assert set(stages.seconds) == {"building", "latency overhead", "latency inference"}
+    assert set(stages.seconds) == {"building", "waiting for a turn", "latency overhead", "latency inference"}
 
 
 def test_both_factors_of_a_layer_are_its_own(prepared: Prepared) -> None:
