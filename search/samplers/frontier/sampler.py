@@ -17,11 +17,11 @@ class FrontierSampler(BaseSampler):
     """Learns cost and damage as sums over the network's layers and solves for the front (Thompson sampling).
 
     The cost is a price for the work that is left of each layer, by its format, its rank and the channels at both its
-    ends, plus a price where neighbours' formats differ; the damage, the outputs' divergence from FP32, is nearly a sum
-    over layers too. Both are Bayesian linear models of all trials so far. Every proposal
-    draws one sample of each, finds that sample's front exactly, by dynamic programming over the layers' graph, and
-    takes of it what would add most to the front that is known. Samples differ, so that parallel workers spread of
-    themselves.
+    ends, plus a price where neighbours' formats differ; the damage, a power of the outputs' divergence from FP32, is
+    nearly a sum over layers too. Both are Bayesian linear models of all trials so far. Every proposal draws one sample
+    of each, finds that sample's front by dynamic programming over the layers' graph (exactly, where the graph's tables
+    are small enough), and takes of it what would add most to the front that is known. Samples differ, so that parallel
+    workers spread of themselves.
 
     It works on studies that hold their space (`search.space.record`) and the graph of their layers
     (`record_layer_graph`), and whose trials hold their outcome; `SearchError` says so of others. It knows constraints
