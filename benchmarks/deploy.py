@@ -103,7 +103,7 @@ def _export(run: Path, bundle: Path, *, asked: float | None) -> dict[str, Figure
     """Export the smallest confirmed point; the seconds in the measurement are taken out."""
     from deploy.export import export_bundle
     from deploy.remeasure import remeasure
-    from search.choosing.export import exportable
+    from search.export import exportable
     from search.results import read_result
 
     confirmed = [point for point in read_result(run).points if point.confirmed]

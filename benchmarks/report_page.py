@@ -67,8 +67,8 @@ def main() -> None:
 
 def long_run_page(trials: int = TRIALS, layers: int = LAYERS, seed: int = 0) -> str:
     """The page of a made-up run: every layer at random in one of four formats, with sparsity and rank."""
+    from search.facts import ReportFacts
     from search.point import FP32_LABEL, TrialPoint
-    from search.report.facts import ReportFacts
     from search.report.page import page_text
 
     rng = random.Random(seed)

@@ -11,6 +11,7 @@ from hwprofiles import HardwareProfile, Machine, detect_machine
 from latency import Target, TargetError
 from search.confirmation.confirm import confirm, unconfirmed
 from search.confirmation.target_validation import TargetValidator
+from search.crew import CrewMember
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.folder.environment import keep_environment
 from search.folder.run_folder import RunFolder
@@ -19,16 +20,14 @@ from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
-from search.results import FP32_MS
-from search.space.record import adopt_space
 from search.stages import StageClock
 from search.study.address import StudyAddress
 from search.study.aim import Aim
-from search.study.crew import CrewMember
 from search.study.liveness import Heart
 from search.study.run_record import adopt_run, keep_run_environment
+from search.study.space_record import adopt_space
 from search.study.storage import open_storage
-from search.study.study import INSTRUCTIONS, LATENCY, begin_study
+from search.study.study import FP32_MS, INSTRUCTIONS, LATENCY, begin_study
 from search.study.trials import outcomes_of, policies_by_digest, read_points
 from search.sweep.head_start import WITH_HEAD_START, HeadStart
 from search.trial.timed_input import timed_feeds

@@ -10,11 +10,11 @@ from hwprofiles import HardwareProfile
 from search.errors import NoResultYetError, RunFolderError, SearchError
 from search.folder.run_folder import RunFolder
 from search.progress import Listener, Progress
-from search.space.record import SPACE
 from search.study.address import StudyAddress, address_of
 from search.study.aim import Aim
 from search.study.liveness import WorkerId
 from search.study.run_record import adopt_run
+from search.study.space_record import SPACE
 from search.study.study import load_study
 from search.study.trials import count_finished
 from workloads import Workload, load

@@ -12,19 +12,19 @@ from compress.policy import Policy
 from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
-from search.account.speedup import best_speedup, closeness
 from search.errors import FailingTrialsError, SearchError
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
-from search.results import FP32_INSTRUCTIONS, FP32_MS
 from search.space.space import SearchSpace
+from search.speedup import best_speedup, closeness
 from search.stages import StageClock
 from search.study.asking import ask_unseen, tell_duplicate
+from search.study.partial import PartialOutcome
 from search.study.seen import Seen, mark_interrupted
+from search.study.study import FP32_INSTRUCTIONS, FP32_MS
 from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from search.trial.evaluate import Evaluator
 from search.trial.fidelity import Fidelity
-from search.trial.partial import PartialOutcome
 from search.trial.stopping import Watch
 from workloads import WorkloadError
 

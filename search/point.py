@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from search.confirmation.target_accuracy import TARGET_NAMES, TargetAccuracy
 from search.cost import INSTRUCTION_NAMES, LATENCY_NAMES, Cost
 from search.figures import FIGURE_NAMES, METRIC_NAMES
+from search.target_accuracy import TARGET_NAMES, TargetAccuracy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,18 +13,13 @@ from search.folder.environment import read_environment
 from search.folder.run_folder import RunFolder
 from search.folder.timings import read_seconds
 from search.point import FP32_LABEL, TrialPoint, to_csv
-from search.space.record import recorded_space
+from search.study.space_record import recorded_space
+from search.study.study import FP32_INSTRUCTIONS, FP32_MS
 from search.study.trials import read_points
 
 if TYPE_CHECKING:
     from search.account.account import SearchAccount
-    from search.report.facts import ReportFacts
-
-FP32_MS = "fp32_ms"
-"""User attribute of the study: the run's FP32 latency in ms, which ratios are multiplied with."""
-
-FP32_INSTRUCTIONS = "fp32_instructions"
-"""User attribute of the study of an emulated target, in its place: FP32's instructions per inference."""
+    from search.facts import ReportFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +137,7 @@ def write_overlay(paths: Sequence[Path], out: Path) -> None:
 
 def front_of(points: Sequence[TrialPoint]) -> tuple[TrialPoint, ...]:
     """The confirmed front, slow to fast; the searched one before there are confirmed points."""
-    from search.report.selection import select
+    from search.account.selection import select
 
     return tuple(select(points).front)
 
@@ -172,7 +167,7 @@ def _read_facts(
 ) -> "ReportFacts":
     from importlib.metadata import version
 
-    from search.report.facts import ReportFacts
+    from search.facts import ReportFacts
 
     workload = config["workload"]
     environment = read_environment(folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hwprofiles import HardwareProfile, detect_machine
 from search.campaign import Campaign
-from search.confirmation.candidates import write_candidates
+from search.candidates import write_candidates
 from search.confirmation.confirm import unconfirmed
 from search.confirmation.confirmations import read_confirmations
 from search.folder.run_folder import RunFolder
@@ -16,10 +16,10 @@ from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
 from search.results import RunResult, read_result, write_results
-from search.space.record import adopt_space
 from search.stages import StageClock
 from search.study.address import SECTION, StudyAddress, choose_address
 from search.study.run_record import adopt_run, target_identity
+from search.study.space_record import adopt_space
 from search.study.study import flush_study, has_study, load_study
 from search.study.trials import count_finished, outcomes_of, policies_by_digest, read_points
 from workloads import Workload

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprofiles import HardwareProfile, Machine, detect_machine
+from search.crew import CrewMember, confirmation_s
 from search.folder.disk_errors import disk_errors
 from search.folder.environment import require_environment
 from search.folder.run_folder import RunFolder
@@ -21,11 +22,10 @@ from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress, silent
 from search.samplers import DEFAULT_SAMPLER
-from search.space.record import adopt_space
 from search.stages import StageClock
 from search.study.aim import Aim, watch_aim
-from search.study.crew import CrewMember, confirmation_s
 from search.study.liveness import Heart, WorkerId
+from search.study.space_record import adopt_space
 from search.study.storage import open_storage
 from search.study.study import begin_study, flush_study
 from search.study.trials import count_finished

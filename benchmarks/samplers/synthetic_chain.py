@@ -20,8 +20,8 @@ from search.layers.effects import Effect, record_damage_effects
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.layers.table import TimedPolicy, record_layer_table
 from search.pareto import Pair
-from search.space.record import adopt_space
 from search.space.space import Choice, Knob, SearchSpace
+from search.study.space_record import adopt_space
 from search.study.trials import Outcome
 
 COST_NOISE = 0.01

@@ -15,9 +15,9 @@ from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import silent
-from search.space.record import adopt_space
 from search.space.space import SearchSpace
 from search.stages import StageClock
+from search.study.space_record import adopt_space
 from search.study.study import load_study
 from search.sweep.head_start import HeadStart
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from optuna.samplers import BaseSampler
 
 from search.pareto import Pair, front, hypervolume
-from search.space.record import recorded_space
 from search.space.space import Choice, SearchSpace
+from search.study.space_record import recorded_space
 
 FORMAT_VERSION = 1
 
@@ -28,7 +28,7 @@ class Table:
     """Figures of all policies, each at its position in the enumeration of the space.
 
     Attributes:
-        records: User attributes of a study of this network, as a search begins it (`search.space.record`,
+        records: User attributes of a study of this network, as a search begins it (`search.study.space_record`,
             `search.layers.graph`, `search.layers.effects`, `search.layers.table`).
         ratio: Latency over FP32's.
         ratio_error: Standard error of the same.

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from search.account.convergence import Convergence, converge
+from search.account.layer_worth import LayerWorth, worth_of_layers
 from search.account.prediction_fit import PredictionFit, fit_of
-from search.layers.worth import LayerWorth, worth_of_layers
 from search.point import FP32_LABEL
 from search.study.trials import read_points
 
@@ -33,7 +33,7 @@ NO_ACCOUNT = SearchAccount()
 
 def account_of(study: optuna.Study, space: SearchSpace, session_starts: Sequence[datetime]) -> SearchAccount:
     """Read how a search went from its study, which is left as it is."""
-    from search.report.selection import comparable_front, select
+    from search.account.selection import comparable_front, select
 
     trials = study.get_trials(deepcopy=False)
     points = read_points(trials, space)

@@ -74,7 +74,7 @@ def converge(
     Returns:
         None where nothing was found yet that is faster than FP32 at a drop that can be compared.
     """
-    from search.report.selection import comparable_front, select
+    from search.account.selection import comparable_front, select
 
     front = comparable_front(select(points).front)
     reference_drop = _BEYOND_THE_FRONT * max((point.metric_drop_high for point in front), default=0.0)

@@ -1,1 +1,1 @@
-"""From a confirmed front to one point, and from that to a bundle."""
+"""From a confirmed front to one point."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from search.errors import SearchError
 
 if TYPE_CHECKING:
+    from search.facts import ReportFacts
     from search.point import TrialPoint
-    from search.report.facts import ReportFacts
 
 BYTES_PER_MB = 1e6
 """Sizes are decimal, as every report writes them."""

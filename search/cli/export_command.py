@@ -65,8 +65,8 @@ def export(
 
     from deploy.export import export_bundle
     from deploy.promises import Budgets
-    from search.choosing.export import exportable
     from search.cli.inputs import read_workload
+    from search.export import exportable
 
     given = None
     if any(value is not None for value in (workload, model, data, metric)):

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from search.confirmation.target_accuracy import TargetAccuracy
 from search.cost import without_missing
 from search.figures import Figures
 from search.folder.run_folder import RunFolder, damaged
 from search.point import TrialPoint
+from search.target_accuracy import TargetAccuracy
 
 FORMAT_VERSION = 2
 """Since 2 with the accuracy on the target and with instructions; 1 lacks these and is read as it is."""

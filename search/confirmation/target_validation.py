@@ -17,9 +17,9 @@ from compress.network import Network
 from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target, TargetError
-from search.confirmation.target_accuracy import TargetAccuracy, compare_on_target
 from search.confirmation.target_kernels import layers_in_float, sentences
 from search.stages import StageClock
+from search.target_accuracy import TargetAccuracy, compare_on_target
 from search.trial.validation import counting
 from workloads import Accuracy, Drop, Feeds, Metric, Samples, WorkloadError, evaluate
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from search.account.account import SearchAccount
 from search.account.convergence import Convergence
+from search.account.layer_worth import LayerWorth
 from search.account.prediction_fit import PredictionFit
-from search.layers.worth import LayerWorth
+from search.facts import ReportFacts
+from search.notation import MINUS, drop_text, drop_unit, duration_text, shortened
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import MINUS, drop_text, drop_unit, duration_text, shortened
 
 _LAYERS_SHOWN = 8
 _NAME_SHOWN = 36

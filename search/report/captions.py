@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from search.account.selection import Selection, View, as_searched
+from search.facts import ReportFacts
+from search.notation import metric_text
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.labels import Box, Canvas
-from search.report.notation import metric_text
-from search.report.selection import Selection, View, as_searched
 
 ToPixel = Callable[[float, float], tuple[float, float]]  # (gain, metric drop) to pixels, y upwards
 

@@ -10,11 +10,8 @@ from typing import Any
 from search.choosing.budgets import Budget, promised_drop
 from search.choosing.choice import Choice, Miss, Refusal
 from search.cost import without_missing
-from search.point import COLUMNS, TrialPoint
-from search.report.commands import export_command
-from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import (
+from search.facts import ReportFacts
+from search.notation import (
     DIGEST_SHOWN,
     drop_text,
     drop_unit,
@@ -23,6 +20,9 @@ from search.report.notation import (
     size_text,
     speedup_text,
 )
+from search.point import COLUMNS, TrialPoint
+from search.report.commands import export_command
+from search.report.cost_words import words_of
 from search.report.target_words import warning_of
 
 FORMAT_VERSION = 1

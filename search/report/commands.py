@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.notation import DIGEST_SHOWN
 from search.point import TrialPoint
-from search.report.notation import DIGEST_SHOWN
 
 POINT_DIGITS = 12
 """Of a digest in a command: enough to tell a million candidates apart."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search.cost import Cost
-from search.report.facts import ReportFacts
-from search.report.notation import instructions_text, latency_text, speedup_text
+from search.facts import ReportFacts
+from search.notation import instructions_text, latency_text, speedup_text
 
 NOT_TIME = "instructions (emulated), not time"
 

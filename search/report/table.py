@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from search.point import TrialPoint
-from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import (
+from search.account.selection import Selection, select
+from search.facts import ReportFacts
+from search.notation import (
     DIGEST_SHOWN,
     drop_text,
     interval_text,
@@ -17,7 +16,8 @@ from search.report.notation import (
     size_text,
     speedup_text,
 )
-from search.report.selection import Selection, select
+from search.point import TrialPoint
+from search.report.cost_words import words_of
 from search.report.target_words import summary_of, warning_of
 
 if TYPE_CHECKING:

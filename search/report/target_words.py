@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.notation import metric_text
 from search.point import TrialPoint
-from search.report.notation import metric_text
 
 
 def said_of_target(point: TrialPoint) -> str:

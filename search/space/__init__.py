@@ -1,1 +1,1 @@
-"""Which policies there are: the knobs of a network on a target, and their record in a study."""
+"""Which policies there are: the knobs of a network on a target."""

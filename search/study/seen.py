@@ -9,6 +9,7 @@ from compress.policy import Policy
 from search.point import FP32_LABEL
 from search.space.space import Choice, SearchSpace
 from search.study.liveness import WorkerId
+from search.study.partial import is_partial
 from search.study.trials import (
     DUPLICATE_OF,
     LABEL,
@@ -20,7 +21,6 @@ from search.study.trials import (
     is_unfinished,
     outcomes_of,
 )
-from search.trial.partial import is_partial
 
 if TYPE_CHECKING:
     import optuna

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 LATENCY, INSTRUCTIONS = "latency_ms", "instructions"
 """What studies minimize."""
 
+FP32_MS = "fp32_ms"
+"""User attribute of the study: the run's FP32 latency in ms, which ratios are multiplied with."""
+
+FP32_INSTRUCTIONS = "fp32_instructions"
+"""User attribute of the study of an emulated target, in its place: FP32's instructions per inference."""
+
 
 @contextmanager
 def open_study(where: Path | StudyAddress, sampler: str, seed: int, cost: str = LATENCY) -> "Iterator[optuna.Study]":

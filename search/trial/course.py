@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from search.cost import cost_fields
+from search.study.partial import PartialOutcome
 from search.study.trials import Outcome
-from search.trial.partial import PartialOutcome
 from workloads import Accuracy, Drop, RunningEvaluation, paired_drop
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, RETRY, SEARCH, Effort
 from search.stages import StageClock
+from search.study.partial import PartialOutcome
 from search.study.trials import Outcome
 from search.trial.course import Course
 from search.trial.pace import Pace
-from search.trial.partial import PartialOutcome
 from search.trial.stopping import Watch
 from search.trial.turns import in_turn
 from search.trial.validation import BATCH_SIZE, Validation, counting

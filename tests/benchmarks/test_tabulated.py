@@ -15,8 +15,8 @@ from benchmarks.tabulated.summary import summarize, typical_spread
 from benchmarks.tabulated.table import Table, read_table, study_of
 from benchmarks.tabulated.work_file import Entry, WorkFile
 from search.layers.graph import LayerGraph, record_layer_graph
-from search.space.record import adopt_space
 from search.space.space import Knob, SearchSpace
+from search.study.space_record import adopt_space
 
 SPACE = SearchSpace(
     layers=("a", "b"),

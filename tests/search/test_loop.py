@@ -16,12 +16,11 @@ from latency import MeasurementError
 from search.errors import FailingTrialsError, SearchError
 from search.loop import Budget, SearchLoop
 from search.progress import Progress
-from search.results import FP32_MS
 from search.space.space import Knob, SearchSpace
 from search.stages import StageClock
 from search.study.asking import ask_unseen
 from search.study.seen import resume
-from search.study.study import open_study
+from search.study.study import FP32_MS, open_study
 from search.study.trials import DUPLICATE_OF, OUTCOME, REASON, Outcome, count_finished, outcomes_of
 from workloads import WorkloadError
 

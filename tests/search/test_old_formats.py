@@ -20,8 +20,8 @@ from search.folder.timings import read_seconds
 from search.point import FP32_LABEL
 from search.report.figure import front_png
 from search.report.page import page_text
-from search.space.record import SPACE, adopt_space
 from search.space.space import Knob, SearchSpace
+from search.study.space_record import SPACE, adopt_space
 from search.study.study import load_study, open_study
 
 V1 = Path(__file__).parents[1] / "data" / "run-v1"

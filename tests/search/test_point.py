@@ -148,7 +148,7 @@ def test_points_are_frozen_and_hashable() -> None:
 
 
 def test_a_stopped_point_keeps_what_was_taken_and_never_ranks() -> None:
-    from search.report.selection import select
+    from search.account.selection import select
 
     best = {**FIGURES, "latency_ratio": 0.1, "latency_ratio_low": 0.09, "metric_drop": -0.5, "metric_drop_low": -0.6}
     stopped = TrialPoint(number=1, digest="5" * 8, state="pruned", reason="dominated by #0", **best)

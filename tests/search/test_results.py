@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from search import RunResult, read_result
-from search.confirmation.candidates import write_candidates
+from search.candidates import write_candidates
 from search.errors import NoResultYetError, RunFolderError
 from search.folder.run_folder import RunFolder
 from search.results import write_results

@@ -159,7 +159,7 @@ def test_a_worker_scores_the_samples_in_the_search_s_order(
     quick: None, run_copy: Path, workload: Path, profile: HardwareProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else no score of its would pair with theirs, and a prefix would be no fair sample."""
-    from search.study import crew
+    from search import crew
     from search.study.aim import Aim
     from search.study.study import load_run_study
     from workloads import Metric, Samples, load

@@ -91,7 +91,7 @@ def _table(rows: "Sequence[LayerTime]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from search.report.notation import latency_text
+    from search.notation import latency_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", overflow="fold")
@@ -120,7 +120,7 @@ def _bar(part: float) -> str:
 
 
 def _notes(times: "LayerTimes", target: str) -> list[str]:
-    from search.report.notation import latency_text
+    from search.notation import latency_text
 
     notes = [
         f"{len(times.rows)} operators in {times.runtime} on {target}: median of {times.repeats} inferences each, "

@@ -94,7 +94,7 @@ def _show(console: "Console", witness: "Witness", traffic: "Traffic") -> None:
 
 
 def _lines(witness: "Witness", traffic: "Traffic") -> "Iterator[str]":
-    from search.report.notation import latency_text
+    from search.notation import latency_text
 
     result = witness.result
     why = f" ({', '.join(result.reasons)} not satisfied)" if result.reasons else ""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.facts import ReportFacts
+from search.notation import shortened
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.figure.style import INK
-from search.report.notation import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search.account.selection import Selection, View
+from search.facts import ReportFacts
 from search.report.captions import Caption, canvas_of, captions_of, written
-from search.report.facts import ReportFacts
 from search.report.figure.style import DPI, EIGHT_BIT, FP32, FRONT, KNEE
 from search.report.labels import Label, place
-from search.report.selection import Selection, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,15 +6,15 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from search.account.selection import Selection, View, outside_note, select, view_of
+from search.facts import ReportFacts
+from search.notation import shortened
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.figure.axes import dress
 from search.report.figure.captions import write_captions
 from search.report.figure.marks import draw_points
 from search.report.figure.style import DPI, HEIGHT_PX, KNEE, WIDTH_PX
-from search.report.notation import shortened
-from search.report.selection import Selection, View, outside_note, select, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.account.selection import Selection, as_searched
 from search.point import TrialPoint
 from search.report.figure.style import EIGHT_BIT, FAINT, FP32, FRONT, INK, KNEE
-from search.report.selection import Selection, as_searched
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from search.account.account import SearchAccount
 from search.account.convergence import Convergence
+from search.account.layer_worth import LayerWorth
 from search.account.prediction_fit import PredictionFit
-from search.layers.worth import LayerWorth
+from search.facts import ReportFacts
+from search.notation import shortened
 from search.report.account_words import convergence_text, fit_text, percent_text, worth_columns, worth_heading
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import shortened
 from search.report.page.charts import Axis, scatter_chart, step_chart
 from search.report.page.embedding import safe
 

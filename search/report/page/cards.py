@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from search.account.selection import Selection, View
+from search.facts import ReportFacts
+from search.notation import drop_text, metric_text, size_text
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import drop_text, metric_text, size_text
 from search.report.page.embedding import safe
-from search.report.selection import Selection, View
 
 
 def cards(selection: Selection, view: View, facts: ReportFacts) -> str:

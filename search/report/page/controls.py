@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from search.account.selection import Selection, comparable_front
 from search.choosing.budgets import BYTES_PER_MB, QUANTITIES, promised_drop
+from search.facts import ReportFacts
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.page.embedding import safe
-from search.report.selection import Selection, comparable_front
 
 _STEPS = 200
 

@@ -8,9 +8,10 @@ from string import Template
 from typing import Any
 
 from search.account.account import NO_ACCOUNT, SearchAccount
+from search.account.selection import Selection, outside_note, select, view_of
+from search.facts import ReportFacts
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.page.account_section import account_section
 from search.report.page.cards import cards
 from search.report.page.controls import budget_controls, controls_html
@@ -22,7 +23,6 @@ from search.report.page.palette import palette_css
 from search.report.page.plot import plot_data
 from search.report.page.points import run_columns
 from search.report.page.run_facts import run_facts
-from search.report.selection import Selection, outside_note, select, view_of
 from search.report.target_words import summary_of
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from search.facts import ReportFacts
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.page.embedding import safe
 
 _COST = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.account.selection import Selection
+from search.facts import ReportFacts
+from search.notation import DIGEST_SHOWN, drop_text, interval_text, metric_text, size_text, speedup_text
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import DIGEST_SHOWN, drop_text, interval_text, metric_text, size_text, speedup_text
 from search.report.page.embedding import safe
 from search.report.page.points import shown_points
-from search.report.selection import Selection
 from search.report.target_words import said_of_target
 
 _TEXT_CELL = ' class="text"'

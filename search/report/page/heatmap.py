@@ -6,9 +6,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from search.account.selection import Selection
+from search.notation import shortened, speedup_text
 from search.point import TrialPoint
-from search.report.notation import shortened, speedup_text
-from search.report.selection import Selection
 
 FP32_BITS = 32
 _NAME_SHOWN = 36

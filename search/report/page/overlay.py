@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.account.selection import Selection, select, view_of
 from search.errors import SearchError
+from search.facts import ReportFacts
+from search.notation import metric_text
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import metric_text
 from search.report.page.cards import card, point_card
 from search.report.page.controls import budget_controls
 from search.report.page.document import assemble
@@ -22,7 +23,6 @@ from search.report.page.palette import RUN_SYMBOLS
 from search.report.page.plot import overlay_data
 from search.report.page.points import run_columns
 from search.report.page.run_facts import run_facts
-from search.report.selection import Selection, select, view_of
 from search.report.target_words import summary_of
 
 

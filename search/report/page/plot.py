@@ -6,15 +6,15 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from search.account.selection import Selection, View
+from search.facts import ReportFacts
+from search.notation import shortened
 from search.point import TrialPoint
 from search.report.captions import Caption, canvas_of, captions_of, written
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
 from search.report.labels import Label, place
-from search.report.notation import shortened
 from search.report.page.palette import RUN_SYMBOLS
 from search.report.page.traces import Drawing, single_run_traces
-from search.report.selection import Selection, View
 
 # What labels are placed for; the plot itself follows the window.
 _NOMINAL_WIDTH_PX, _NOMINAL_HEIGHT_PX = 700.0, 380.0

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.account.selection import Selection, as_searched
 from search.choosing.budgets import BYTES_PER_MB, promised_drop
-from search.point import FP32_LABEL, TrialPoint
-from search.report.commands import POINT_DIGITS
-from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import (
+from search.facts import ReportFacts
+from search.notation import (
     drop_text,
     drop_unit,
     interval_text,
@@ -24,7 +22,9 @@ from search.report.notation import (
     size_text,
     speedup_text,
 )
-from search.report.selection import Selection, as_searched
+from search.point import FP32_LABEL, TrialPoint
+from search.report.commands import POINT_DIGITS
+from search.report.cost_words import words_of
 from search.report.target_words import said_of_target
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

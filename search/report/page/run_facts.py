@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from search.facts import ReportFacts
+from search.notation import duration_text, metric_text
 from search.point import TrialPoint
 from search.report.cost_words import words_of
-from search.report.facts import ReportFacts
-from search.report.notation import duration_text, metric_text
 from search.report.page.embedding import description_list, safe
 
 _ENDED = {"failed": "failed", "pruned": "were stopped early"}

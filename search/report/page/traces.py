@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search.account.selection import Selection, as_searched
 from search.point import TrialPoint
 from search.report.page.points import shown_points
-from search.report.selection import Selection, as_searched
 
 
 @dataclass(frozen=True, kw_only=True)

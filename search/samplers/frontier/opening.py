@@ -10,7 +10,7 @@ from search.layers.table import recorded_layer_table
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
-from search.space.record import recorded_space
+from search.study.space_record import recorded_space
 
 if TYPE_CHECKING:
     import optuna

@@ -23,7 +23,7 @@ class FrontierSampler(BaseSampler):
     are small enough), and takes of it what would add most to the front that is known. Samples differ, so that parallel
     workers spread of themselves.
 
-    It works on studies that hold their space (`search.space.record`) and the graph of their layers
+    It works on studies that hold their space (`search.study.space_record`) and the graph of their layers
     (`record_layer_graph`), and whose trials hold their outcome; `SearchError` says so of others. It knows constraints
     (`Trial.set_constraint`), and learns from pruned trials what they have. What it remembers of a trial is its choices
     and a few numbers.

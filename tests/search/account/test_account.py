@@ -49,7 +49,7 @@ def outcome(ratio: float, drop: float, digest: str) -> dict[str, Any]:
 @pytest.fixture
 def study() -> optuna.Study:
     """Layers that save what `SAVES` says, each alone, tried in many mixes."""
-    from search.space.record import adopt_space
+    from search.study.space_record import adopt_space
 
     made = optuna.create_study(directions=["minimize", "maximize"], study_name="made up")
     adopt_space(made, SPACE, "nowhere")  # type: ignore[arg-type]  # named in errors only

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.account.selection import select
 from search.choosing.budgets import Budget
 from search.choosing.choice import FASTEST, KNEE, MOST_ACCURATE, Choice, Refusal, choose
 from search.point import TrialPoint
-from search.report.selection import select
 
 FP32_MS = 2.0
 

@@ -24,12 +24,12 @@ from search.confirmation.confirm import (
     unconfirmed,
 )
 from search.confirmation.confirmations import read_confirmations
-from search.confirmation.target_accuracy import TargetAccuracy
 from search.confirmation.target_validation import OnTarget
 from search.errors import RunFolderError, SearchError
 from search.folder.run_folder import RunFolder
 from search.point import TrialPoint
 from search.progress import Progress
+from search.target_accuracy import TargetAccuracy
 
 
 def point(number: int, ratio: float = 0.5, metric: float = 0.9, **changes: Any) -> TrialPoint:

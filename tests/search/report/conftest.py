@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from search import pareto
+from search.facts import ReportFacts
 from search.point import TrialPoint
-from search.report.facts import ReportFacts
 
 FP32_MS, FP32_METRIC, FP32_CONFIRMED = 1.67, 0.985, 0.9832
 FP32_COUNT = 533_000_000

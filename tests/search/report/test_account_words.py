@@ -10,8 +10,8 @@ import pytest
 
 from search.account.account import NO_ACCOUNT, SearchAccount
 from search.account.convergence import Convergence, Progress
+from search.account.layer_worth import LayerWorth
 from search.account.prediction_fit import Foreseen, PredictionFit
-from search.layers.worth import LayerWorth
 from search.report.account_words import account_lines
 from search.report.page import page_text
 

@@ -13,13 +13,13 @@ from optuna.trial import TrialState
 from compress.policy import Policy
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.samplers import SAMPLERS, make_sampler
-from search.space.record import adopt_space
 from search.space.space import Choice, Knob, SearchSpace
 from search.study.asking import ask_unseen
+from search.study.partial import PartialOutcome
 from search.study.seen import resume
+from search.study.space_record import adopt_space
 from search.study.study import open_study
 from search.study.trials import OUTCOME, REASON, Outcome
-from search.trial.partial import PartialOutcome
 
 LAYERS = tuple(f"l{index}" for index in range(5))
 

@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from search.space.space import Knob, SearchSpace
+from search.study.partial import PartialOutcome, is_partial
 from search.study.trials import (
     Outcome,
     count_finished,
@@ -20,7 +21,6 @@ from search.study.trials import (
     policies_by_digest,
     read_points,
 )
-from search.trial.partial import PartialOutcome, is_partial
 
 SPACE = SearchSpace(layers=("l0", "l1"), knobs=(Knob(name="bits/l0", layers=("l0",), choices=("fp32", "int8")),))
 OUTCOME = Outcome(

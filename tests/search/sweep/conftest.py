@@ -19,8 +19,8 @@ from search.layers.graph import record_layer_graph
 from search.layers.neighbours import find_layer_graph
 from search.prepare import Prepared, prepare
 from search.progress import Progress, silent
-from search.space.record import adopt_space
 from search.stages import StageClock
+from search.study.space_record import adopt_space
 from workloads import load
 
 SOURCE = """

@@ -18,10 +18,10 @@ from compress.statistics.calibration import calibrate
 from compress.stitch import Compressor
 from hwprofiles import HardwareProfile, Machine
 from search.stages import StageClock
+from search.study.partial import PartialOutcome
 from search.study.trials import Outcome
 from search.trial.evaluate import Evaluator, has_same_kernels
 from search.trial.pace import Pace
-from search.trial.partial import PartialOutcome
 from search.trial.rivals import Rival, Rivals
 from search.trial.stopping import Watch
 from search.trial.validation import validate_fp32

@@ -18,14 +18,14 @@ from search.layers.graph import LayerGraph, record_layer_graph
 from search.loop import Budget, SearchLoop
 from search.samplers import SAMPLERS, make_sampler
 from search.samplers.frontier import Knowledge
-from search.space.record import adopt_space
 from search.space.space import Knob, SearchSpace
 from search.stages import StageClock
+from search.study.partial import PartialOutcome
 from search.study.sample_scores import SAMPLE_SCORES
 from search.study.seen import resume
+from search.study.space_record import adopt_space
 from search.study.trials import LABEL, OUTCOME, REASON, Outcome, count_finished, outcomes_of, read_points
 from search.trial.fidelity import Fidelity, open_fidelity
-from search.trial.partial import PartialOutcome
 from search.trial.predictions import PREDICTED, Prediction
 from search.trial.stopping import Watch
 from workloads import Samples, chunk_ends

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from search.account.selection import select
 from search.choosing.budgets import Budget
 from search.choosing.choice import Choice, choose
 from search.report.commands import export_command
 from search.report.page import PageRun, overlay_text
-from search.report.selection import select
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from search.account.selection import select
 from search.report.page.controls import budget_controls, controls_html
-from search.report.selection import select
 
 
 @pytest.mark.parametrize("size", [{}, {"trials": 400, "seed": 3}, {"trials": 2, "confirm": False}])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from search.account.selection import select
 from search.report.page import PageRun, overlay_text, page_text
-from search.report.selection import select
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.account.selection import select
 from search.report.page.points import ALPHABET, encode_policies, run_columns, shown_points
-from search.report.selection import select
 
 layer = st.fixed_dictionaries(
     {

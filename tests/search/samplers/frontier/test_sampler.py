@@ -16,8 +16,8 @@ from search.samplers.frontier import FrontierSampler
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.variables import lay_out
-from search.space.record import adopt_space
 from search.space.space import Choice, Knob, SearchSpace
+from search.study.space_record import adopt_space
 from search.study.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(6))

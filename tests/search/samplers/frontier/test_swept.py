@@ -12,8 +12,8 @@ import pytest
 from search.layers.effects import Effect, Effects, record_damage_effects
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.samplers.frontier import FrontierSampler, open_knowledge
-from search.space.record import adopt_space
 from search.space.space import Choice, Knob, SearchSpace
+from search.study.space_record import adopt_space
 from search.study.trials import OUTCOME
 
 LAYERS = tuple(f"l{index}" for index in range(8))

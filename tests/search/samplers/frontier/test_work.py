@@ -20,7 +20,7 @@ from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.variables import Variables, lay_out
-from search.space.record import adopt_space
+from search.study.space_record import adopt_space
 from search.study.trials import OUTCOME
 
 from .energies import all_assignments

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from search.report.selection import as_searched, select, view_of
+from search.account.selection import as_searched, select, view_of
 
 
 def test_confirmed_points_alone_make_the_confirmed_front(make_run: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.confirmation.target_accuracy import compare_on_target
+from search.target_accuracy import compare_on_target
 from workloads import Accuracy, paired_drop
 
 

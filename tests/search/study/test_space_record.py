@@ -12,8 +12,8 @@ import search
 from hwprofiles import HardwareProfile
 from search.errors import RunFolderError
 from search.folder.run_folder import RunFolder
-from search.space.record import LAYERS, SPACE, adopt_space, recorded_space
 from search.space.space import Knob, SearchSpace
+from search.study.space_record import LAYERS, SPACE, adopt_space, recorded_space
 from search.study.trials import OUTCOME
 
 FOLDER = Path("results/mine")

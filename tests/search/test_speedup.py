@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.account.speedup import best_speedup, closeness
+from search.speedup import best_speedup, closeness
 from search.study.trials import Outcome
 
 

@@ -24,7 +24,7 @@ from search.point import TrialPoint
 from search.prepare import RANGES_VERSION
 from search.report.target_words import said_of_target
 from search.results import RunResult, read_result
-from search.space.record import recorded_space
+from search.study.space_record import recorded_space
 from search.study.study import load_run_study
 from search.study.trials import policies_by_digest
 from search.trial.rebuild import rebuild

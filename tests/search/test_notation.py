@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from search.report import notation
+from search import notation
 
 
 @pytest.mark.parametrize(

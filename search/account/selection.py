@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search import pareto
+from search.notation import metric_text
 from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
-from search.report.notation import metric_text
 
 # A front point that loses more than this many times what the one before it loses would squash all before it.
 _LOSS_JUMP = 8.0

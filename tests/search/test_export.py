@@ -14,8 +14,8 @@ from compress.policy import Policy
 from deploy.reapply import apply_policy, read_fp32, read_recipe_calibration
 from latency import combine
 from search import RunResult
-from search.choosing.export import exportable, find_confirmed
 from search.errors import SearchError
+from search.export import exportable, find_confirmed
 from search.point import TrialPoint
 
 
@@ -137,6 +137,6 @@ def test_instructions_promise_no_latency(
     finished: RunResult, confirmed: TrialPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = replace(finished.facts, fp32_latency_ms=None, fp32_instructions=1000)
-    monkeypatch.setattr("search.choosing.export.read_result", lambda path: replace(finished, facts=counted))
+    monkeypatch.setattr("search.export.read_result", lambda path: replace(finished, facts=counted))
     with pytest.raises(SearchError, match="measured no latency, so there is nothing to promise; search on the device"):
         exportable(finished.folder, confirmed.digest)
