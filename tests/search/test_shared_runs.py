@@ -26,12 +26,20 @@ from search.worker import work
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
-TRIALS = 14
+TRIALS = 20
 
 
 def trials_of(folder: Path) -> list[optuna.trial.FrozenTrial]:
     with load_run_study(RunFolder(folder)) as study:
         return study.trials
+
+
+def await_run(folder: Path) -> None:
+    """Return once there is a run that a worker can join."""
+    deadline = time.monotonic() + 200
+    while not (RunFolder(folder).exists and RunFolder(folder).is_owned):
+        assert time.monotonic() < deadline, "no run began"
+        time.sleep(0.05)
 
 
 def await_trial_of(folder: Path, pid: int) -> int:
@@ -55,8 +63,8 @@ def test_a_worker_is_killed_and_its_trial_is_tried_again(start: Start, postgres:
     owner = start(
         "search", workload, "--trials", TRIALS, "--sampler", "random", "--storage", postgres.url, "--out", folder
     )
-    await_trial_of(folder, owner.pid)
-    worker = start("worker", folder)
+    await_run(folder)
+    worker = start("worker", folder)  # in time: both prepare side by side
     number = await_trial_of(folder, worker.pid)
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
