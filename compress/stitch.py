@@ -30,7 +30,7 @@ from compress.runtime import FAITHFUL_SESSION_ENTRIES
 from compress.statistics.activation_ranges import RANGE_METHODS
 from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
-from compress.weights.weight_grid import grid_of
+from compress.weights.weight_grid import WeightGrid, grid_of
 from compress.workshop import Workshop
 from compress.write_layers import WriteLayers
 
@@ -197,7 +197,7 @@ class Compressor:
         return own
 
     def _finish(self, layer: LayerPlan) -> FinishedLayer:
-        grid = None if layer.is_ended else grid_of(layer.format, self.scheme, self._weight_block)
+        grid = None if layer.is_ended else self.grid(layer.format)
         return self._workshop.finish(layer, grid)
 
     def _edits(self, finished: Mapping[LayerPlan, FinishedLayer]) -> Iterator[ir.passes.InPlacePass]:
@@ -220,15 +220,27 @@ class Compressor:
         }
         if splits:
             yield FactorizeLayers(splits)
-        passes = FormatPasses(
+        yield from self.format_passes(self._ranges, self._extremes).of(finished)
+
+    def format_passes(self, ranges: Mapping[str, Range], extremes: Mapping[str, Range]) -> FormatPasses:
+        """What writes the target's number formats into a graph of this network's.
+
+        Args:
+            ranges: By name, for the tensors that get 8 bits.
+            extremes: Lowest and highest value by tensor name, for half precision.
+        """
+        return FormatPasses(
             scheme=self.scheme,
             weight_block=self._weight_block,
             accuracy_level=self._accuracy_level,
-            ranges=self._ranges,
-            extremes=self._extremes,
+            ranges=ranges,
+            extremes=extremes,
             outputs=self._outputs,
         )
-        yield from passes.of(finished)
+
+    def grid(self, format_name: str) -> WeightGrid | None:
+        """What a format rounds weights to; None for floats."""
+        return grid_of(format_name, self.scheme, self._weight_block)
 
     def damage_of(self, group: ChannelGroup, kept: int) -> float:
         """What narrowing one group to `kept` units costs: the lost share of its readers' answers, summed."""
