@@ -1,17 +1,15 @@
 """What is taken of each tabulated policy: the candidate that a search would build, its accuracy, and its latency.
 
 Latency is taken so that a crowded machine does not spoil it: the calling thread's processor time in sessions of one
-thread, FP32 and candidate in turns (A-B-B-A), each loaded anew. Processor time itself has levels where others share a
-core's units and caches (measured: from one moment to the next the same inference takes twice as long); only rounds in
-which FP32 was as fast as it ever is count, and in each the fastest inference of either. What two sessions of the same
-bytes differ by shows when a policy is taken again in another pass, which is another process.
+thread, FP32 and candidate in turns (A-B-B-A), each loaded anew, and of each turn the fastest inference. Processor time
+itself has levels where others share a core's units or its power (measured: for seconds or minutes the same inference
+takes half as long again, and 8-bit ones more than that), so what FP32 took meanwhile is kept beside each ratio. What
+two sessions of the same bytes differ by shows when a policy is taken again in another pass, which is another process.
 """
 
 import gc
-import math
 import statistics
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +22,8 @@ from workloads import evaluate, session_predictor
 _TURN = 3
 """Inferences in a row of one session."""
 
-ROUNDS = 8
-"""Undisturbed rounds that a reading takes."""
-
-_MOST_ROUNDS = 48
-_UNDISTURBED = 1.04
-"""Up to this much more than in the fastest twentieth of rounds may FP32 take in one where nobody was in the way."""
-
+_ROUNDS = 12
 _WARM_UPS = 5
-_KEPT = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +32,11 @@ class Timing:
 
     Attributes:
         ratio: Latency over FP32's.
-        undisturbed: Rounds that count; where they are fewer than wanted, the machine was never free for long.
+        fp32_ms: What FP32 took meanwhile: which of its speeds the processor had.
     """
 
     ratio: float
-    undisturbed: int
+    fp32_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +66,6 @@ class Readings:
         self._feeds = timed_feeds(subject.workload, subject.profile.engine.batch_size)
         predict = session_predictor(open_session(subject.network.onnx_bytes))
         workload = subject.workload
-        self._fp32_ns: deque[int] = deque(maxlen=_KEPT)
         self.fp32 = evaluate(predict, workload.search_part, workload.metric, batch_size=BATCH_SIZE)
 
     def score(self, candidate: Candidate) -> Score:
@@ -110,19 +100,16 @@ class Readings:
                 gc.enable()
 
     def _time_rounds(self, fp32: Any, candidate: Any) -> Timing:
-        level_ns = sorted(self._fp32_ns)[len(self._fp32_ns) // 20] if self._fp32_ns else math.inf
-        calm: list[tuple[int, int]] = []
-        others: list[tuple[int, int]] = []
-        while len(calm) < ROUNDS and len(calm) + len(others) < _MOST_ROUNDS:
+        taken: list[tuple[int, int]] = []
+        for _ in range(_ROUNDS):
             first, one, other, last = (
                 self._fastest_ns(session, _TURN) for session in (fp32, candidate, candidate, fp32)
             )
-            taken_ns = min(first, last), min(one, other)
-            (calm if taken_ns[0] <= _UNDISTURBED * level_ns else others).append(taken_ns)
-            self._fp32_ns.append(taken_ns[0])
-        # Where too few rounds were calm the best of the others help out, and the spread between passes tells.
-        chosen = (calm + sorted(others))[:ROUNDS]
-        return Timing(ratio=statistics.median(ours / theirs for theirs, ours in chosen), undisturbed=len(calm))
+            taken.append((first + last, one + other))
+        return Timing(
+            ratio=statistics.median(ours / theirs for theirs, ours in taken),
+            fp32_ms=statistics.median(theirs for theirs, _ in taken) / 2e6,
+        )
 
     def _fastest_ns(self, session: Any, count: int) -> int:
         """The least processor time of so many inferences."""

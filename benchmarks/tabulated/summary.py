@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.subjects import Subject
-from benchmarks.tabulated.readings import ROUNDS, Readings, Score
+from benchmarks.tabulated.readings import Readings, Score
 from benchmarks.tabulated.records import Begun
 from benchmarks.tabulated.table import Table
 from benchmarks.tabulated.work_file import Entry
@@ -40,14 +40,12 @@ def make_table(
     ratios: dict[str, list[float]] = defaultdict(list)
     scores: dict[str, Score] = {}
     build_cpu_s: list[float] = []
-    undisturbed: list[int] = []
     for entry in entries:
         if digests.setdefault(entry.position, entry.digest) != entry.digest:
             raise ValueError(f"policy {entry.position} has led to other bytes since it was first taken; begin anew")
         build_cpu_s.append(entry.build_cpu_s)
         if entry.timing is not None:
             ratios[entry.digest].append(entry.timing.ratio)
-            undisturbed.append(entry.timing.undisturbed)
         if entry.score is not None:
             scores[entry.digest] = entry.score
     missing = [position for position in range(space.size) if position not in digests]
@@ -67,7 +65,7 @@ def make_table(
         divergence=np.array([scores[digest].divergence for digest in order], np.float32),
         same_as=np.array([first[digest] for digest in order], np.uint16),
         facts={
-            **facts_of(subject, readings, ratios, scores, build_cpu_s, undisturbed, typical),
+            **facts_of(subject, readings, ratios, scores, build_cpu_s, typical),
             "head_start_s": begun.head_start_s,
             "trial_s": begun.trial_s,
         },
@@ -104,7 +102,6 @@ def facts_of(
     ratios: Mapping[str, Sequence[float]],
     scores: Mapping[str, Score],
     build_cpu_s: Sequence[float],
-    undisturbed: Sequence[int],
     typical: float,
 ) -> dict[str, Any]:
     """Where the figures come from."""
@@ -120,11 +117,10 @@ def facts_of(
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "int8_scheme": subject.profile.formats.int8_scheme,
         "taken_at": dt.datetime.now(dt.UTC).date().isoformat(),
-        "clock": "processor time of one thread, undisturbed",
+        "clock": "processor time of one thread",
         "candidates": len(ratios),
         "readings": sum(map(len, ratios.values())),
         "spread_of_a_reading": typical,
-        "undisturbed_readings": sum(count >= ROUNDS for count in undisturbed),
         "median_build_cpu_s": statistics.median(build_cpu_s),
         "median_score_cpu_s": statistics.median(score.cpu_s for score in scores.values()),
     }

@@ -112,7 +112,7 @@ def test_a_line_that_a_stop_cut_off_costs_that_line_alone(tmp_path: Path) -> Non
             position=position,
             digest=f"{position:064x}",
             taken_in=1,
-            timing=Timing(ratio=0.5, undisturbed=8),
+            timing=Timing(ratio=0.5, fp32_ms=1.0),
             score=Score(metric=0.9, divergence=0.1, cpu_s=0.2) if position else None,
             build_cpu_s=0.01,
         )
