@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
+from search.recovery.recoveries import with_recovered
+from search.recovery.remake import Remaker
 from search.stages import StageClock
 from search.study.address import StudyAddress
 from search.study.aim import Aim
@@ -165,7 +167,7 @@ class Campaign:
     def _confirm(self, study: "optuna.Study", bench: Workbench) -> None:
         workload, network = self.prepared.workload, self.prepared.network
         trials = study.get_trials(deepcopy=False)
-        points = read_points(trials, self.prepared.space)
+        points = with_recovered(read_points(trials, self.prepared.space), self.folder)
         if not unconfirmed(points, self.folder):
             return
         self.listener(Progress(stage="confirmation", done=0, total=None))
@@ -181,13 +183,21 @@ class Campaign:
         ) as validator:
             confirm(
                 points,
-                policies_by_digest(trials, self.prepared.space),
+                self._remaker(trials),
                 bench.evaluator_on(workload.confirmation_part),
                 validator,
                 self.folder,
                 study.user_attrs.get(FP32_MS),
                 self.listener,
             )
+
+    def _remaker(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> Remaker:
+        return Remaker(
+            compressor=self.prepared.compressor,
+            policies=policies_by_digest(trials, self.prepared.space),
+            folder=self.folder,
+            stages=self.stages,
+        )
 
     def _begin_session(self, budget: Budget) -> None:
         asked = {"trials": budget.trials, "time_s": self.time_s}

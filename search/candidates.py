@@ -1,11 +1,10 @@
 """The front's candidates, each as a small bundle in the run's folder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from compress.policy import Policy
-from compress.stitch import Compressor
+from compress.stitch import Candidate
 from deploy import ENGINE_FILE, BundleContent, is_bundle, remove_bundle, write_bundle
 from search.cost import without_missing
 from search.folder.disk_errors import disk_errors
@@ -14,7 +13,6 @@ from search.folder.run_folder import RunFolder
 from search.point import TrialPoint
 from search.report.target_words import said_of_target
 from search.results import RunResult
-from search.trial.rebuild import rebuild
 
 _NO_ENGINE = (
     "the engine that was timed was not kept; build one of model.onnx on the target, and measure that: builds of the "
@@ -25,8 +23,7 @@ _NOT_TIME = "instructions per inference, counted under emulation; they are not t
 
 def write_candidates(
     folder: RunFolder,
-    compressor: Compressor,
-    policies: Mapping[str, Policy],
+    remake: Callable[[TrialPoint], Candidate],
     result: RunResult,
     *,
     builds_engines: bool = False,
@@ -37,8 +34,7 @@ def write_candidates(
 
     Args:
         folder: The run's folder.
-        compressor: Builds the points' bytes again: the same policy gives the same bytes.
-        policies: Policy by candidate digest.
+        remake: Gives the candidate that a point was measured as.
         result: The run.
         builds_engines: Whether what runs on the target is built of the network there: then a bundle holds what was
             timed, or says that it is absent.
@@ -49,7 +45,7 @@ def write_candidates(
         path = folder.candidate_path(point.digest)
         engine = read_engine(folder, point.digest)
         if not path.is_dir() or (engine is not None and is_bundle(path) and not (path / ENGINE_FILE).is_file()):
-            candidate = rebuild(point, policies[point.digest], compressor.build)
+            candidate = remake(point)
             facts = _facts(point, result)
             if builds_engines and engine is None:
                 facts["engine"] = {"file": None, "absent": _NO_ENGINE}

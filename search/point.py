@@ -43,10 +43,12 @@ COLUMNS = (
     "target_differs",
     "label",
     "policy_summary",
+    "recovered_from",
+    "recovery",
 )
 """The columns of trials.csv and pareto.csv, in their order: every field of `TrialPoint` but `layers`."""
 
-_TEXTS = ("digest", "grade", "state", "reason", "label", "policy_summary")
+_TEXTS = ("digest", "grade", "state", "reason", "label", "policy_summary", "recovered_from", "recovery")
 _SEARCH_RATIOS = ("search_latency_ratio", "search_instructions_ratio")
 
 
@@ -62,9 +64,12 @@ class TrialPoint(Cost, TargetAccuracy):
     there, and never ranks. `reason` says why a trial failed or was given up, and of a confirmed point what is wrong
     with it on the target. A layer that `layers` does not name stays in FP32.
 
+    A point whose weights were trained after the search is no trial of the study: `recovered_from` is the digest of the
+    candidate that it was before, `recovery` says in words how, and `number` is that candidate's.
+
     Raises:
-        ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, or the search
-            values are there without a confirmation (or missing with one).
+        ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, the search
+            values are there without a confirmation (or missing with one), or a recovered point does not say how.
     """
 
     number: int
@@ -83,6 +88,8 @@ class TrialPoint(Cost, TargetAccuracy):
     search_metric_drop: float | None = None
     label: str = ""
     policy_summary: str = ""
+    recovered_from: str = ""
+    recovery: str = ""
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +97,11 @@ class TrialPoint(Cost, TargetAccuracy):
             raise ValueError(f"number must be 0 or more, got {self.number}; use the trial's number in the study")
         if not self.state:
             raise ValueError(f"state must not be empty for trial {self.number}; say 'complete', 'pruned' or 'failed'")
+        if bool(self.recovered_from) != bool(self.recovery):
+            raise ValueError(
+                f"recovered_from and recovery must be given together, got {self.recovered_from!r} and "
+                f"{self.recovery!r} for trial {self.number}; set both or neither"
+            )
         if self.state == "complete":
             self._require_figures()
         for name in ("latency_ratio", "instructions_ratio", "metric_drop", "target_metric_drop"):
@@ -123,6 +135,16 @@ class TrialPoint(Cost, TargetAccuracy):
             value = getattr(self, name)
             if value is not None and not math.isnan(value):
                 raise ValueError(f"{name} must not stand beside {costs[0]}, got {value} for trial {self.number}")
+
+    @property
+    def name(self) -> str:
+        """What people call it: '#12', and '#12r' once recovered."""
+        return f"#{self.number}{'r' if self.recovered_from else ''}"
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What tells it from every other point of its run; by number, before what was recovered from it."""
+        return self.number, self.digest if self.recovered_from else ""
 
     @property
     def search_cost_ratio(self) -> float | None:

@@ -13,6 +13,7 @@ from search.folder.environment import read_environment
 from search.folder.run_folder import RunFolder
 from search.folder.timings import read_seconds
 from search.point import FP32_LABEL, TrialPoint, to_csv
+from search.recovery.recoveries import with_recovered
 from search.study.space_record import recorded_space
 from search.study.study import FP32_INSTRUCTIONS, FP32_MS
 from search.study.trials import read_points
@@ -28,7 +29,7 @@ class RunResult:
 
     Attributes:
         folder: Where it lives.
-        points: Every finished trial; confirmed ones with their confirmed figures.
+        points: Every finished trial, and what was recovered from them; confirmed ones with their confirmed figures.
         front: The front, slow to fast: confirmed points once there are any.
         facts: The circumstances, as reports show them.
     """
@@ -72,7 +73,7 @@ def read_result(path: Path) -> RunResult:
         trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
         space = recorded_space(study, path)
     confirmations = read_confirmations(folder)
-    searched = [] if space is None else read_points(trials, space)
+    searched = [] if space is None else with_recovered(read_points(trials, space), folder)
     fp32_metric = next((point.metric for point in searched if point.label == FP32_LABEL), None)
     if fp32_metric is None:
         raise _nothing_yet(folder)
@@ -185,7 +186,7 @@ def _read_facts(
         fp32_metric_confirmation=fp32.metric if fp32.confirmed else None,
         samples_search=workload["samples_search"],
         samples_confirmation=workload["samples_confirmation"] if fp32.confirmed else None,
-        trials_finished=sum(point.state == "complete" for point in points),
+        trials_finished=sum(point.state == "complete" and not point.recovered_from for point in points),
         trials_failed=sum(point.state == "failed" for point in points),
         trials_stopped=sum(point.state == "pruned" for point in points),
         started_at=datetime.fromisoformat(config["started_at"]),

@@ -15,6 +15,8 @@ from search.folder.timings import Timings
 from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
+from search.recovery.recoveries import with_recovered
+from search.recovery.remake import Remaker
 from search.results import RunResult, read_result, write_results
 from search.stages import StageClock
 from search.study.address import SECTION, StudyAddress, choose_address
@@ -157,7 +159,7 @@ class Session:
             trials = study.get_trials(deepcopy=False)
         if budget.trials is None or count_finished(trials) < budget.trials or not outcomes_of(trials):
             return False
-        return not unconfirmed(read_points(trials, prepared.space), self.folder)
+        return not unconfirmed(with_recovered(read_points(trials, prepared.space), self.folder), self.folder)
 
     def _report(self, prepared: Prepared, address: StudyAddress, listener: Listener) -> RunResult:
         listener(Progress(stage="report", done=0, total=1))
@@ -166,7 +168,8 @@ class Session:
             with load_study(address) as study:
                 policies = policies_by_digest(study.get_trials(deepcopy=False), prepared.space)
             builds = self.profile.engine.builds
-            write_candidates(self.folder, prepared.compressor, policies, result, builds_engines=builds)
+            remake = Remaker(compressor=prepared.compressor, policies=policies, folder=self.folder, stages=self.stages)
+            write_candidates(self.folder, remake, result, builds_engines=builds)
             write_results(self.folder, result)
         listener(Progress(stage="report", done=1, total=1))
         return result

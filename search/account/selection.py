@@ -62,11 +62,11 @@ def select(points: Sequence[TrialPoint]) -> Selection:
     eligible = [point for point in rankable if point.confirmed] if confirmed else rankable
     pairs = [(point.cost_ratio, -point.metric_drop) for point in eligible]
     front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
-    on_front = {point.number for point in front}
+    on_front = {point.key for point in front}
     return Selection(
         confirmed=confirmed,
         front=front,
-        dominated=tuple(p for p in eligible if confirmed and p is not fp32 and p.number not in on_front),
+        dominated=tuple(p for p in eligible if confirmed and p is not fp32 and p.key not in on_front),
         searched=tuple(point for point in rankable if point is not fp32),
         fp32=fp32,
         all_8_bit=_labelled(rankable, ALL_8_BIT_LABEL),
@@ -123,7 +123,7 @@ def outside_note(selection: Selection, view: View, fp32_metric: float) -> str:
         worst = metric_text(fp32_metric - max(drop for _, drop in outside))
         parts.append(f"{len(outside)} searched {_points(outside)} outside the plot (metric down to {worst})")
     if front:
-        names = ", ".join(f"#{point.number}" for point in front[:6])
+        names = ", ".join(point.name for point in front[:6])
         parts.append(f"{len(front)} front {_points(front)} below it ({names})")
     if selection.excluded:
         parts.append(f"{selection.excluded} left out: latency unreliable")

@@ -6,12 +6,11 @@ machine falls on all of them alike.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
-from compress.policy import Policy
 from compress.stitch import Candidate
 from latency import MeasurementError, TargetError, combine
 from search import pareto
@@ -21,7 +20,6 @@ from search.folder.run_folder import RunFolder
 from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 from search.progress import Listener, Progress
 from search.trial.evaluate import Evaluator
-from search.trial.rebuild import rebuild
 from workloads import WorkloadError
 
 if TYPE_CHECKING:
@@ -35,19 +33,27 @@ GONE_AFTER = 3
 """Nominees have been measured before. When so many in a row cannot be, it is the target that fails."""
 ENOUGH_POINTS = 14
 """Points near the front are confirmed too, up to this many in all: some of the front will not hold."""
+_RECOVERED_FRONTS = 2
+"""Of what was recovered, what is on so many successive fronts of all points is confirmed: it took a training each."""
 
 
 def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[TrialPoint]:
-    """The points to confirm: FP32, all-8-bit and the whole front, then what lies behind it until there are `enough`."""
+    """The points to confirm: FP32, all-8-bit and the whole front, then what lies behind it until there are `enough`.
+
+    The front is that of the trials, so that what recovery made of it can be told; what was recovered comes besides,
+    as far as it is on the front of all points or close behind.
+    """
     complete = [point for point in points if point.state == "complete"]
-    fronts = _fronts(complete)
+    fronts = _fronts([point for point in complete if not point.recovered_from])
     always = [point for point in complete if point.label in (FP32_LABEL, ALL_8_BIT_LABEL)]
     chosen = {point.digest: point for point in [*always, *(fronts[0] if fronts else [])]}
     for behind in fronts[1:]:
         for point in behind:
             if len(chosen) < enough:
                 chosen.setdefault(point.digest, point)
-    return sorted(chosen.values(), key=lambda point: point.number)
+    for behind in _fronts(complete)[:_RECOVERED_FRONTS]:
+        chosen |= {point.digest: point for point in behind if point.recovered_from}
+    return sorted(chosen.values(), key=lambda point: point.key)
 
 
 def _fronts(points: list[TrialPoint]) -> list[list[TrialPoint]]:
@@ -60,7 +66,7 @@ def _fronts(points: list[TrialPoint]) -> list[list[TrialPoint]]:
 
 def confirm(
     points: Sequence[TrialPoint],
-    policies: Mapping[str, Policy],
+    remake: Callable[[TrialPoint], Candidate],
     evaluator: Evaluator,
     validator: TargetValidator,
     folder: RunFolder,
@@ -76,7 +82,7 @@ def confirm(
 
     Args:
         points: All points of the run.
-        policies: Policy by candidate digest.
+        remake: Gives the candidate that a point was measured as.
         evaluator: On the part of the validation data that the search never saw.
         validator: On the target itself.
         folder: Confirmations are kept here, so that a resumed run does not repeat them.
@@ -89,7 +95,7 @@ def confirm(
         TargetError: The target is gone; what was concluded before is kept.
     """
     known = read_confirmations(folder)
-    due = [_Turns(point=point, policy=policies[point.digest]) for point in unconfirmed(points, folder)]
+    due = [_Turns(point=point, remake=remake) for point in unconfirmed(points, folder)]
     # The same instructions are counted every time.
     least = 1 if any(turn.point.is_emulated for turn in due) else PASSES
     done, lost, started_s = 0, 0, clock()
@@ -126,7 +132,7 @@ class _Turns:
     """One nominee's turns, pass by pass."""
 
     point: TrialPoint
-    policy: Policy
+    remake: Callable[[TrialPoint], Candidate]
     measured: "list[Measured]" = field(default_factory=list)
     failed: bool = False
 
@@ -137,18 +143,15 @@ class _Turns:
     def measure(self, evaluator: Evaluator) -> str:
         """Take a turn; where that fails, say so."""
         try:
-            self.measured.append(evaluator.measure_afresh(self._rebuild(evaluator)))
+            self.measured.append(evaluator.measure_afresh(self.remake(self.point)))
         except MeasurementError as error:
             self.failed = True
             return self.refusal(error)
         return ""
 
-    def _rebuild(self, evaluator: Evaluator) -> Candidate:
-        return rebuild(self.point, self.policy, evaluator.build)
-
     def refusal(self, error: Exception) -> str:
         """Why the point is not confirmed."""
-        return f"#{self.point.number} is not confirmed: {error}"
+        return f"{self.point.name} is not confirmed: {error}"
 
     def conclude(self, evaluator: Evaluator, validator: TargetValidator, reference_ms: float | None) -> Confirmation:
         """The confirmed figures.
@@ -160,7 +163,7 @@ class _Turns:
         measured = together(self.measured)
         if measured.grade == "unreliable":
             raise MeasurementError(f"latency is unreliable: {measured.reason}")
-        candidate = self._rebuild(evaluator)
+        candidate = self.remake(self.point)
         accuracy, drop = evaluator.validate(candidate)
         there = validator.validate(candidate, accuracy, drop)
         return Confirmation.taken(

@@ -91,6 +91,21 @@ class RunFolder:
         return self.path / "confirmations.json"
 
     @property
+    def recoveries_path(self) -> Path:
+        """`recoveries.json`: what became of the candidates whose weights were to be recovered."""
+        return self.path / "recoveries.json"
+
+    @property
+    def recovered_path(self) -> Path:
+        """`recovered/`: recovered weights, `DIGEST.safetensors`, and what unfinished trainings go on from."""
+        return self.path / "recovered"
+
+    @property
+    def recovery_progress_path(self) -> Path:
+        """`recovering.json`: how far the recovery that is going on is."""
+        return self.path / "recovering.json"
+
+    @property
     def engines_path(self) -> Path:
         """`engines/`: what the target's runtime built of candidates, `DIGEST.engine`, and what for, `DIGEST.json`."""
         return self.path / "engines"
@@ -262,7 +277,7 @@ class RunFolder:
 
     def _remove_partial(self) -> None:
         """Clear away what a killed process had not finished writing."""
-        for folder in (self.path, self.candidates_path):
+        for folder in (self.path, self.candidates_path, self.recovered_path):
             for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
                 if path.is_dir():
                     shutil.rmtree(path)

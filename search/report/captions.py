@@ -55,10 +55,10 @@ def captions_of(selection: Selection, facts: ReportFacts) -> list[Caption]:
     named = [fp32]
     for point, name, role in marked:
         if point is not None and point is not fp32:
-            captions.append(_caption(point, f"{name} #{point.number} {words.of(point)}{_on_target(point)}", role))
+            captions.append(_caption(point, f"{name} {point.name} {words.of(point)}{_on_target(point)}", role))
             named.append(point)
     rest = [point for point in selection.front if not any(point is other for other in named)]
-    return captions + [_caption(point, f"#{point.number}{_on_target(point)}", "front") for point in rest]
+    return captions + [_caption(point, f"{point.name}{_on_target(point)}", "front") for point in rest]
 
 
 def written(captions: list[Caption], view: View) -> list[Caption]:

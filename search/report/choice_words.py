@@ -38,7 +38,7 @@ def choice_lines(choice: Choice, budgets: Sequence[Budget], facts: ReportFacts, 
     words = words_of(facts)
     gains = interval_text(speedup_text(1 / point.cost_ratio_high), speedup_text(1 / point.cost_ratio_low))
     lines = [
-        f"#{point.number} {point.digest[:DIGEST_SHOWN]}{f' ({point.label})' if point.label else ''}: "
+        f"{point.name} {point.digest[:DIGEST_SHOWN]}{f' ({point.label})' if point.label else ''}: "
         f"{choice.rule} {among}",
         f"  {words.gain:<12} {speedup_text(point.gain)} {gains}",
         f"  {words.cost:<12} {words.of(point)} {_cost_interval(point, facts)}, grade {point.grade}",
@@ -129,7 +129,7 @@ def _amount(miss: Miss, facts: ReportFacts) -> str:
 def _named(point: TrialPoint, facts: ReportFacts) -> str:
     words = words_of(facts)
     return (
-        f"#{point.number} ({words.of(point)}, {words.gained_text(point.gain)}, "
+        f"{point.name} ({words.of(point)}, {words.gained_text(point.gain)}, "
         f"drop {_drop(promised_drop(point), facts)}, {size_text(point.model_bytes)})"
     )
 

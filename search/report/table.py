@@ -98,7 +98,7 @@ def _cells(point: TrialPoint, selection: Selection, facts: ReportFacts, *, wide:
     size = size_text(point.model_bytes)
     grade = Text(point.grade, style="yellow" if point.grade == "contended" else "dim")
     return [
-        with_detail(f"#{point.number}", point.digest[:DIGEST_SHOWN]),
+        with_detail(point.name, point.digest[:DIGEST_SHOWN]),
         Text(cost) if wide else Text.assemble(cost, "\n", grade),
         with_detail(speedup_text(point.gain), gains),
         Text(metric) if wide else Text.assemble(metric, "\n", (size, "dim")),

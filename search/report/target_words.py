@@ -35,7 +35,7 @@ def summary_of(points: Sequence[TrialPoint]) -> str:
     if not taken:
         return ""
     samples = max(point.target_samples or 0 for point in taken)
-    differing = [f"#{point.number}" for point in taken if point.target_differs]
+    differing = [point.name for point in taken if point.target_differs]
     if not differing:
         return f"Accuracy on the target itself ({samples} samples): no difference from this host's beyond the interval."
     return (

@@ -22,7 +22,7 @@ def rebuild(point: TrialPoint, policy: Policy, build: Callable[[Policy], Candida
     candidate = build(policy)
     if candidate.digest != point.digest:
         raise SearchError(
-            f"rebuilding #{point.number} gave other bytes ({candidate.digest[:8]}) than were measured "
+            f"rebuilding {point.name} gave other bytes ({candidate.digest[:8]}) than were measured "
             f"({point.digest[:8]}); a library has changed since: use the versions in environment.json"
         )
     return candidate

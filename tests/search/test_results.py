@@ -53,7 +53,7 @@ def test_before_the_confirmation_nothing_can_be_shipped(run_copy: Path) -> None:
     assert not result.is_confirmed
     assert result.front
     before = sorted((run_copy / "candidates").iterdir())
-    write_candidates(folder, None, {}, result)  # type: ignore[arg-type]  # needs no compressor for no candidates
+    write_candidates(folder, None, result)  # type: ignore[arg-type]  # makes nothing for no candidates
     assert sorted((run_copy / "candidates").iterdir()) == before
     write_results(folder, result)
     assert pd.read_csv(run_copy / "pareto.csv").empty
@@ -68,7 +68,7 @@ def test_points_that_left_the_front_lose_their_bundles_and_nobody_elses_files(
     for name in [left[0].digest, left[1].digest, "my-favourite"]:
         shutil.copytree(first, folder.candidate_path(name))
     (folder.candidate_path(left[1].digest) / "notes.txt").touch()
-    write_candidates(folder, None, {}, finished)  # type: ignore[arg-type]  # all of the front is there already
+    write_candidates(folder, None, finished)  # type: ignore[arg-type]  # all of the front is there already
     kept = {path.name for path in folder.candidates_path.iterdir()}
     assert kept == {*names, left[1].digest, "my-favourite"}
 
@@ -80,7 +80,7 @@ def test_the_engine_that_was_timed_goes_into_the_bundle_or_is_said_to_be_absent(
     bundle = folder.candidate_path(point.digest)
     candidate = candidate_of(run_copy, point.digest)
     one = dataclasses.replace(finished, front=(point,), points=(point,))
-    arguments = folder, SimpleNamespace(build=lambda _: candidate), {point.digest: None}, one
+    arguments = folder, lambda _: candidate, one
     shutil.rmtree(bundle)
     write_candidates(*arguments, builds_engines=True)  # type: ignore[arg-type]
     absent = json.loads((bundle / "manifest.json").read_text())["engine"]
@@ -120,8 +120,7 @@ def test_another_metric_on_the_target_is_in_the_bundle(run_copy: Path, finished:
         point, target_metric=0.981, host_metric=0.99, target_differs=True, reason="layer 'a' runs in float"
     )
     result = dataclasses.replace(finished, front=(changed,), points=(changed,))
-    compressor: Any = SimpleNamespace(build=lambda _: candidate)
-    write_candidates(folder, compressor, {point.digest: None}, result)  # type: ignore[dict-item]
+    write_candidates(folder, lambda _: candidate, result)
     manifest = json.loads((folder.candidate_path(point.digest) / "manifest.json").read_text())
     assert manifest["notes"] == [
         "on the target 0.9810, here 0.9900: differs beyond the interval",

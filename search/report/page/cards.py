@@ -31,7 +31,7 @@ def point_card(name: str, point: TrialPoint, facts: ReportFacts) -> str:
     drop = drop_text(point.metric_drop, is_fraction=facts.metric_is_fraction)
     unit = "points" if facts.metric_is_fraction else ""
     return card(
-        f"{name}: #{point.number}",
+        f"{name}: {point.name}",
         words_of(facts).gained_text(point.gain),
         f"{words_of(facts).of(point)}, drop {f'{drop} {unit}'.strip()}, {size_text(point.model_bytes)}",
     )

@@ -21,7 +21,7 @@ from search.report.page.front_table import front_table, shows_target
 from search.report.page.heatmap import heat_map
 from search.report.page.palette import palette_css
 from search.report.page.plot import plot_data
-from search.report.page.points import run_columns
+from search.report.page.points import run_columns, shown_points
 from search.report.page.run_facts import run_facts
 from search.report.target_words import summary_of
 
@@ -107,10 +107,11 @@ def assemble(
 
 
 def _first_shown(selection: Selection) -> int | None:
-    """The number of the point whose layers are shown before anyone chooses: the knee, else the fastest."""
+    """Which of the shown points has its layers shown before anyone chooses: the knee, else the fastest."""
+    positions = {point.key: position for position, point in enumerate(shown_points(selection))}
     if selection.knee is not None:
-        return selection.knee.number
-    return selection.front[-1].number if selection.front else None
+        return positions[selection.knee.key]
+    return positions[selection.front[-1].key] if selection.front else None
 
 
 def _stopped_note(note: str, facts: ReportFacts) -> str:

@@ -62,7 +62,7 @@ def _heads(runs: Sequence[Run], *, has_search: bool, has_target: bool) -> list[t
 
 def _row(point: TrialPoint, run: int, runs: Sequence[Run], *, has_search: bool, has_target: bool) -> str:
     selection, facts = runs[run]
-    position = [other.number for other in shown_points(selection)].index(point.number)
+    position = [other.key for other in shown_points(selection)].index(point.key)
     gains = speedup_text(1 / point.cost_ratio_high), speedup_text(1 / point.cost_ratio_low)
     drops = _drop(point.metric_drop_low, facts), _drop(point.metric_drop_high, facts)
     metric = facts.metric_of(point)
@@ -89,7 +89,7 @@ def _name(point: TrialPoint, selection: Selection) -> str:
     marks = [point.label] if point.label else []
     marks += ["knee"] if point is selection.knee else []
     mark = f' <span class="mark">{safe(", ".join(marks))}</span>' if marks else ""
-    return f'<button type="button" class="point">#{point.number}</button>{mark}<span class="breaks"></span>'
+    return f'<button type="button" class="point">{point.name}</button>{mark}<span class="breaks"></span>'
 
 
 def _search_cells(point: TrialPoint, facts: ReportFacts) -> list[str]:

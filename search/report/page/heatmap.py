@@ -33,7 +33,7 @@ def heat_map(selection: Selection) -> str:
         return ""
     names = list(dict.fromkeys(name for point in points for name in point.layers))
     head = "".join(
-        f'<th scope="col">#{point.number}<br><small>{speedup_text(point.gain)}</small></th>' for point in points
+        f'<th scope="col">{point.name}<br><small>{speedup_text(point.gain)}</small></th>' for point in points
     )
     rows = "\n".join(_row(name, points) for name in names)
     return (

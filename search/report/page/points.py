@@ -31,11 +31,11 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def shown_points(selection: Selection) -> list[TrialPoint]:
-    """Every point that is drawn: FP32 and all that can be ranked, by number."""
-    found = {point.number: point for point in (*selection.searched, *selection.front)}
+    """Every point that is drawn: FP32 and all that can be ranked, by number, what was recovered behind what it was."""
+    found = {point.key: point for point in (*selection.searched, *selection.front)}
     if selection.fp32 is not None:
-        found[selection.fp32.number] = selection.fp32
-    return [found[number] for number in sorted(found)]
+        found[selection.fp32.key] = selection.fp32
+    return [found[key] for key in sorted(found)]
 
 
 def run_columns(selection: Selection, facts: ReportFacts, run: Path | None) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def run_columns(selection: Selection, facts: ReportFacts, run: Path | None) -> d
         point `j` is `settings[n]`, n being the `width` characters at `j * width` of `codes[i]` as digits of base 64.
     """
     points = shown_points(selection)
-    positions = {point.number: position for position, point in enumerate(points)}
+    positions = {point.key: position for position, point in enumerate(points)}
     words = words_of(facts)
     scale = 100.0 if facts.metric_is_fraction else 1.0
     return {
@@ -66,7 +66,7 @@ def run_columns(selection: Selection, facts: ReportFacts, run: Path | None) -> d
         "drop": [_rounded(scale * promised_drop(point)) for point in points],
         "size": [None if point.model_bytes is None else point.model_bytes / BYTES_PER_MB for point in points],
         "lines": [point_lines(point, facts) for point in points],
-        "front": [positions[point.number] for point in selection.front],
+        "front": [positions[point.key] for point in selection.front],
         **encode_policies([point.layers for point in points]),
     }
 
@@ -109,7 +109,7 @@ def _setting(layer: Mapping[str, Any]) -> tuple[str, str, str]:
 def _title(point: TrialPoint, selection: Selection) -> str:
     marks = [point.label] if point.label else []
     marks += ["knee"] if point is selection.knee else []
-    return f"#{point.number} ({', '.join(marks)})" if marks else f"#{point.number}"
+    return f"{point.name} ({', '.join(marks)})" if marks else point.name
 
 
 def point_lines(point: TrialPoint, facts: ReportFacts) -> list[str]:

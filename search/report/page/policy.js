@@ -84,7 +84,7 @@
     }
   });
   if (data.knee !== null) {
-    paretune.state.chosen = [0, data.runs[0].number.indexOf(data.knee)];
+    paretune.state.chosen = [0, data.knee];
     show();
   }
 })();

@@ -89,9 +89,9 @@ class Drawing:
         return {"x": [x], "y": [y], "mode": "markers", "name": name, "marker": marker, **known}
 
     def _known(self, points: Sequence[TrialPoint], role: str) -> dict[str, Any]:
-        positions = {point.number: position for position, point in enumerate(shown_points(self.selection))}
+        positions = {point.key: position for position, point in enumerate(shown_points(self.selection))}
         return {
-            "customdata": [[self.run, positions[point.number]] for point in points],
+            "customdata": [[self.run, positions[point.key]] for point in points],
             "hovertemplate": "%{hovertext}<extra></extra>", "meta": {"role": role},
         }  # fmt: skip
 

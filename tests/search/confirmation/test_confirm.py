@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,10 +63,28 @@ def test_fp32_and_all_8_bit_are_nominated_wherever_they_lie() -> None:
     assert [nominee.number for nominee in nominate([*behind, *front])] == [*range(len(front)), 50, 51]
 
 
+def test_what_was_recovered_is_nominated_beside_the_front_as_it_was_before() -> None:
+    trials = [point(number, 0.1 + number / 100, number / 20) for number in range(ENOUGH_POINTS + 3)]
+    first, second = (recovered(trials[4], metric=0.9), recovered(trials[5], metric=0.8))
+    third = recovered(trials[6], metric=0.7)
+    nominees = nominate([*trials, first, second, third])
+    assert [nominee.name for nominee in nominees if nominee.recovered_from] == ["#4r", "#5r"], "two fronts of all"
+    assert [nominee for nominee in nominees if not nominee.recovered_from] == trials, "the front before recovery"
+
+
+def recovered(trial: TrialPoint, *, metric: float) -> TrialPoint:
+    changes: dict[str, Any] = {"digest": f"{trial.digest}r", "metric": metric, "metric_drop": 1 - metric}
+    return replace(trial, recovered_from=trial.digest, recovery="distillation", **changes)
+
+
 def test_failed_trials_are_not_nominated() -> None:
     failed = TrialPoint(number=1, digest="", state="failed", reason="no")
     assert nominate([failed]) == []
     assert nominate([failed, point(2)]) == [point(2)]
+
+
+def made(point: TrialPoint) -> Any:
+    return SimpleNamespace(digest=point.digest)
 
 
 class FakeEvaluator:
@@ -79,9 +98,6 @@ class FakeEvaluator:
     ) -> None:
         self.ratio, self.grade, self.broken, self.noisy, self.stopped_at = ratio, grade, broken, noisy, stopped_at
         self.measured: list[str] = []
-
-    def build(self, policy: str) -> object:
-        return SimpleNamespace(digest=policy)
 
     def measure_afresh(self, made: SimpleNamespace) -> object:
         candidate = made.digest
@@ -138,9 +154,8 @@ def run(
 ) -> tuple[list[TrialPoint], list[Progress]]:
     points = [point(number, 0.5 - number / 10, 0.9 - number / 10) for number in range(count)]
     steps: list[Progress] = []
-    policies = {p.digest: p.digest for p in points}
-    validator = options.pop("validator", FakeValidator())
-    done = confirm(points, policies, evaluator, validator, folder, 2.0, steps.append, **options)  # type: ignore[arg-type]
+    validator, remake = options.pop("validator", FakeValidator()), options.pop("remake", made)
+    done = confirm(points, remake, evaluator, validator, folder, 2.0, steps.append, **options)  # type: ignore[arg-type]
     return done, steps
 
 
@@ -171,11 +186,13 @@ def test_an_interruption_keeps_what_was_known_after_the_pass_before(folder: RunF
     assert set(read_confirmations(folder)) == {"d0", "d2"}
 
 
-def test_other_bytes_than_were_measured_are_not_confirmed(folder: RunFolder) -> None:
+def test_what_cannot_be_made_again_as_it_was_measured_is_not_confirmed(folder: RunFolder) -> None:
+    def fail(_: TrialPoint) -> Any:
+        raise SearchError("rebuilding #0 gave other bytes")
+
     evaluator = FakeEvaluator()
-    evaluator.build = lambda policy: SimpleNamespace(digest="another")  # type: ignore[method-assign]
-    with pytest.raises(SearchError, match=r"rebuilding #0 gave other bytes \(another\) than were measured \(d0\)"):
-        run(folder, evaluator)
+    with pytest.raises(SearchError, match="rebuilding #0 gave other bytes"):
+        run(folder, evaluator, remake=fail)
     assert evaluator.measured == []
     assert read_confirmations(folder) == {}
 

@@ -1,0 +1,148 @@
+"""`recoveries.json`: what became of the candidates whose weights were to be recovered."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from compress.errors import CompressionError
+from compress.recovery.lineage import Lineage
+from search.figures import FIGURE_NAMES
+from search.folder.run_folder import RunFolder, damaged
+from search.point import TrialPoint
+from search.study.trials import Outcome
+
+FORMAT_VERSION = 1
+
+Asked = tuple[str, int, int, str]
+"""Whose weights, for how many epochs, by which seed, on which data: what is not done twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """What became of one candidate's recovery.
+
+    Attributes:
+        recovered_from: Digest of the candidate as the search had it.
+        epochs: That were asked for.
+        seed: Of the training.
+        data_digest: Of what was learned from.
+        lineage: How the weights came about; None where there are none.
+        outcome: The figures of the recovered candidate on the search's part of the data; None where it has none.
+        reason: Why there are no weights or figures; empty where there are.
+
+    Raises:
+        ValueError: It neither came to something nor says why not.
+    """
+
+    recovered_from: str
+    epochs: int
+    seed: int
+    data_digest: str
+    lineage: Lineage | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.outcome is None) != bool(self.reason) or (self.outcome is not None and self.lineage is None):
+            raise ValueError(f"a recovery has an outcome with its lineage, or a reason; got {self.reason!r} as reason")
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked for."""
+        return self.recovered_from, self.epochs, self.seed, self.data_digest
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry of the file."""
+        entry: dict[str, Any] = {
+            "recovered_from": self.recovered_from,
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "data_digest": self.data_digest,
+        }
+        if self.lineage is not None:
+            entry["lineage"] = self.lineage.as_dict()
+        return entry | ({"reason": self.reason} if self.outcome is None else {"outcome": self.outcome.to_attribute()})
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Recovery":
+        """What `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError, CompressionError: It is something else.
+        """
+        outcome, lineage = entry.get("outcome"), entry.get("lineage")
+        return cls(
+            recovered_from=str(entry["recovered_from"]),
+            epochs=int(entry["epochs"]),
+            seed=int(entry["seed"]),
+            data_digest=str(entry["data_digest"]),
+            lineage=None if lineage is None else Lineage.from_dict(lineage),
+            outcome=None if outcome is None else Outcome(**outcome),
+            reason=str(entry.get("reason", "")),
+        )
+
+
+def read_recoveries(folder: RunFolder) -> list[Recovery]:
+    """Recoveries in the order in which they ended; empty before there are any.
+
+    Raises:
+        RunFolderError: The file is damaged, or of a newer paretune.
+    """
+    entries = folder.read_json(folder.recoveries_path, FORMAT_VERSION).get("recoveries", [])
+    try:
+        return [Recovery.from_json(entry) for entry in entries]
+    except (TypeError, KeyError, ValueError, CompressionError) as error:
+        raise damaged(folder.recoveries_path, f"{type(error).__name__}: {error}") from error
+
+
+def write_recoveries(folder: RunFolder, recoveries: Iterable[Recovery]) -> None:
+    """Keep the recoveries."""
+    document = {"format_version": FORMAT_VERSION, "recoveries": [recovery.to_json() for recovery in recoveries]}
+    folder.write(folder.recoveries_path, json.dumps(document, indent=1, allow_nan=False))
+
+
+def recovered_points(points: Sequence[TrialPoint], recoveries: Iterable[Recovery]) -> list[TrialPoint]:
+    """The recovered candidates as points, with the figures that the search's part of the data gave.
+
+    Args:
+        points: The study's, as the search saw them.
+        recoveries: What was recovered; what came to nothing, or whose trial the study no longer has, is no point.
+    """
+    before = {point.digest: point for point in points if point.state == "complete"}
+    return [
+        _point(before[recovery.recovered_from], recovery.outcome, recovery.lineage)
+        for recovery in recoveries
+        if recovery.outcome is not None and recovery.lineage is not None and recovery.recovered_from in before
+    ]
+
+
+def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPoint]:
+    """All points of a run: those of its study, and those that were recovered from them.
+
+    Raises:
+        RunFolderError: The record of recoveries is damaged, or of a newer paretune.
+    """
+    return [*points, *recovered_points(points, read_recoveries(folder))]
+
+
+def how_recovered(lineage: Lineage) -> str:
+    """How weights were recovered, in words: 'distillation on 3,000 samples, 3 epochs, seed 0'."""
+    if not lineage.epochs:
+        return lineage.method
+    return f"{lineage.method}, {lineage.epochs} {'epoch' if lineage.epochs == 1 else 'epochs'}, seed {lineage.seed}"
+
+
+def _point(before: TrialPoint, outcome: Outcome, lineage: Lineage) -> TrialPoint:
+    figures: dict[str, Any] = {name: getattr(outcome, name) for name in FIGURE_NAMES}
+    return replace(
+        before,
+        digest=outcome.digest,
+        grade=outcome.grade,
+        model_bytes=outcome.model_bytes,
+        reason="",
+        label="",
+        recovered_from=before.digest,
+        recovery=how_recovered(lineage),
+        **figures,
+    )
