@@ -31,6 +31,7 @@ class Baseline:
         model: ONNX bytes.
         feeds: input name to array, first axis the profile's batch size.
         session_entries: session entries that the model needs.
+        digest: SHA-256 of ``model`` in hexadecimal, where it is known already; None finds it out.
 
     Raises:
         ValueError: feeds and batch size disagree.
@@ -42,12 +43,14 @@ class Baseline:
         model: bytes,
         feeds: Mapping[str, NDArray[Any]],
         session_entries: Mapping[str, str],
+        *,
+        digest: str | None = None,
     ) -> None:
         _check_batch(feeds, profile.engine.batch_size)
         self._profile = profile
         self._engine = profile.engine
         self._model = model
-        self._digest = hashlib.sha256(model).hexdigest()
+        self._digest = digest or hashlib.sha256(model).hexdigest()
         self._feeds = dict(feeds)
         self._entries = dict(session_entries)
         self._timing_cache: str | None = None
@@ -83,12 +86,12 @@ class Baseline:
         return load_fields(self._profile, path, session_entries, timing_cache=self._timing_cache)
 
     def key(
-        self, model: bytes, session_entries: Mapping[str, str], *, hardware_id: str, runtime: str
+        self, model_digest: str, session_entries: Mapping[str, str], *, hardware_id: str, runtime: str
     ) -> MeasurementKey:
-        """What a measurement of ``model`` is found by."""
+        """What a measurement of the model with this SHA-256 is found by."""
         shapes = sorted((name, str(array.dtype), tuple(array.shape)) for name, array in self._feeds.items())
         return MeasurementKey(
-            model_digest=hashlib.sha256(model).hexdigest(),
+            model_digest=model_digest,
             baseline_digest=self._digest,
             hardware_id=hardware_id,
             runtime=runtime,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Meter:
         baseline: the frozen FP32 model's ONNX bytes.
         feeds: input name to array, first axis the profile's batch size; both models are timed on them.
         baseline_session_entries: session entries that the baseline needs.
+        baseline_digest: SHA-256 of the baseline's bytes in hexadecimal, where it is known already; None finds it out.
         effort: how exact, unless ``measure`` says otherwise.
         built: the folder where engines that the runtime builds of candidates are kept, so that a candidate measured
             again is the same engine; None keeps none.
@@ -88,6 +90,7 @@ class Meter:
         feeds: Mapping[str, NDArray[Any]],
         *,
         baseline_session_entries: Mapping[str, str] | None = None,
+        baseline_digest: str | None = None,
         effort: Effort = SEARCH,
         log: MeasurementLog | None = None,
         built: Path | None = None,
@@ -103,7 +106,7 @@ class Meter:
             raise ValueError(msg)
         self.cost = Cost()
         self._profile = profile
-        self._baseline = Baseline(profile, baseline, feeds, baseline_session_entries or {})
+        self._baseline = Baseline(profile, baseline, feeds, baseline_session_entries or {}, digest=baseline_digest)
         self._effort = effort
         self._log = log
         self._engines = BuiltEngines(profile, built)
@@ -171,6 +174,7 @@ class Meter:
         model: bytes,
         *,
         session_entries: Mapping[str, str] | None = None,
+        digest: str | None = None,
         effort: Effort | None = None,
         fresh: bool = False,
     ) -> Measurement:
@@ -179,6 +183,7 @@ class Meter:
         Args:
             model: the candidate; it takes the same inputs as the baseline.
             session_entries: session entries that the candidate needs.
+            digest: SHA-256 of ``model`` in hexadecimal, where it is known already; None finds it out.
             effort: None for the meter's.
             fresh: measure even if the log has one.
 
@@ -190,7 +195,8 @@ class Meter:
         start = self._clock()
         entries = dict(session_entries or {})
         self._opened()
-        key = self._baseline.key(model, entries, hardware_id=self.machine.hardware_id, runtime=self._runtime)
+        digest = digest or hashlib.sha256(model).hexdigest()
+        key = self._baseline.key(digest, entries, hardware_id=self.machine.hardware_id, runtime=self._runtime)
         found = None if fresh or self._log is None else self._log.find(key)
         if found is not None:
             self.cost.served += 1
@@ -200,6 +206,11 @@ class Meter:
         if self._log is not None:
             self._log.append(measurement)
         return measurement
+
+    def renew(self) -> None:
+        """Replaces the workers that have been used, in the background: what is measured next, fresh processes see."""
+        _transport, ring, _stack = self._opened()
+        ring.replace_all()
 
     def _measure(
         self, model: bytes, entries: dict[str, str], key: MeasurementKey, effort: Effort, start: float

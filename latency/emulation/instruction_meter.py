@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -160,7 +161,8 @@ class InstructionMeter:
         del effort
         start = self._clock()
         entries = dict(session_entries or {})
-        key = self._baseline.key(model, entries, hardware_id=self.machine.hardware_id, runtime=self.runtime)
+        digest = hashlib.sha256(model).hexdigest()
+        key = self._baseline.key(digest, entries, hardware_id=self.machine.hardware_id, runtime=self.runtime)
         found = None if fresh or self._log is None else self._log.find(key)
         if found is not None:
             self.cost.served += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import subprocess
 import sys
 import threading
@@ -234,3 +235,26 @@ def test_workers_that_are_lost_together_are_one_loss(
         meter.measure(candidate, fresh=True, effort=quick)
         assert len(measurement.processes) >= 2
         assert 1 <= meter.cost.workers_lost <= 2, "four workers at one moment; what was being replaced may be another"
+
+
+def test_renewed_workers_are_other_processes(
+    profile: HardwareProfile, baseline: bytes, candidate: bytes, feeds: Feeds, quick: Effort
+) -> None:
+    with Meter(profile, baseline, feeds, effort=quick, workers=2) as meter:
+        meter.measure(candidate, fresh=True)
+        before = {child.pid for child in psutil.Process().children()}
+        meter.renew()
+        meter.measure(candidate, fresh=True)
+        after = {child.pid for child in psutil.Process().children()}
+    assert len(before - after) == 2
+    assert len(after - before) == 2
+
+
+def test_a_digest_that_is_known_stands_for_one_that_would_be_found(
+    profile: HardwareProfile, baseline: bytes, candidate: bytes, feeds: Feeds, quick: Effort
+) -> None:
+    digest = hashlib.sha256(baseline).hexdigest()
+    with Meter(profile, baseline, feeds, baseline_digest=digest, effort=quick, workers=2) as meter:
+        known = meter.measure(candidate, digest=hashlib.sha256(candidate).hexdigest())
+    with Meter(profile, baseline, feeds, effort=quick, workers=2) as meter:
+        assert meter.measure(candidate).key == known.key
