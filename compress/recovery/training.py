@@ -1,0 +1,238 @@
+"""One training: the original network teaches the compressed one, first in floats, then in its number formats."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compress.formats.scheme import Range
+from compress.recovery.checkpoint import require
+from compress.recovery.distillation import Answer, answers_of, distillation, label_loss
+from compress.recovery.float_structure import FloatStructure
+from compress.recovery.hints import hint_loss, hints_of
+from compress.recovery.lessons import Lesson, Lessons
+from compress.recovery.relatives import masks_of
+from compress.recovery.rounded_graph import LearnedRange, range_tensors, rehearse
+from compress.recovery.settings import RecoverySettings
+from compress.recovery.torch_graph.graph import TorchGraph
+from compress.stitch import Compressor
+
+_WARM_UP = 0.05
+_LAST_RATE = 0.01
+_MOST_GRADIENT = 1.0
+_BETAS = (0.9, 0.99)
+_RANGE_SAMPLES = 256
+_RANGE_BATCH = 32
+_AVERAGES = ("exp_avg", "exp_avg_sq")
+
+
+class Training:
+    """The networks, the optimizer and the losses; `recover` decides when to step and when to stop.
+
+    Args:
+        compressor: Of the original network.
+        structure: What is trained.
+        first: Its first weights, by initializer name.
+        lessons: What to learn from.
+        settings: How.
+
+    Raises:
+        UntrainableError: An operator has no form in torch that we know.
+    """
+
+    def __init__(
+        self,
+        compressor: Compressor,
+        structure: FloatStructure,
+        first: Mapping[str, NDArray[np.float32]],
+        lessons: Lessons,
+        settings: RecoverySettings,
+    ) -> None:
+        self._compressor = compressor
+        self._structure = structure
+        self._lessons = lessons
+        self._settings = settings
+        self.weights = {name: nn.Parameter(torch.from_numpy(np.array(array))) for name, array in first.items()}
+        self._masks = {name: torch.from_numpy(mask) for name, mask in masks_of(structure).items()}
+        self._scales: dict[str, nn.Parameter] = {}
+        self._learned: tuple[LearnedRange, ...] = ()
+        self.first_ranges: Mapping[str, Range] | None = None
+        self._teacher = TorchGraph(compressor.network.model, {})
+        self._student = TorchGraph(structure.model, self.weights)
+        self._hints = hints_of(compressor.network, structure) if settings.hint_weight else {}
+        self._answers = self._compare()
+        self._blends = all(np.issubdtype(a.dtype, np.floating) for run in lessons.runs for a in run.feeds.values())
+        matrices = [p for p in self.weights.values() if p.ndim > 1]
+        others = [p for p in self.weights.values() if p.ndim <= 1]
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": settings.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=_BETAS,
+        )
+
+    def _compare(self) -> tuple[Answer, ...]:
+        run = self._lessons.runs[0]
+        with torch.no_grad():
+            found = self._teacher(_tensors(run.pick(np.arange(1))))
+        outputs = {name: found[name].numpy() for name in self._teacher.output_names}
+        return answers_of(self._compressor.network.model, outputs, self._lessons)
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether rounding has set in."""
+        return self.first_ranges is not None
+
+    def set_rounding_in(self, ranges: Mapping[str, Range] | None = None) -> None:
+        """From now on the network answers as its candidate will.
+
+        Args:
+            ranges: To begin with; None for those observed now.
+        """
+        self.first_ranges = self.observed(range_tensors(self._structure)) if ranges is None else ranges
+        rounded = rehearse(self._compressor, self._structure, self.first_ranges)
+        self._learned = rounded.ranges
+        self._scales = {
+            grid.parameter: nn.Parameter(torch.tensor(math.log(grid.scale), dtype=torch.float32))
+            for grid in rounded.ranges
+        }
+        self._student = TorchGraph(rounded.model, {**self.weights, **self._scales})
+        if self._scales:
+            self._optimizer.add_param_group({"params": list(self._scales.values()), "weight_decay": 0.0})
+
+    def observed(self, tensors: list[str]) -> dict[str, Range]:
+        """The ranges of some tensors of the float structure on some lessons: extremes, averaged over batches."""
+        if not tensors:
+            return {}
+        graph = TorchGraph(self._structure.model, self.weights)
+        lows: dict[str, list[float]] = {name: [] for name in tensors}
+        highs: dict[str, list[float]] = {name: [] for name in tensors}
+        left = _RANGE_SAMPLES
+        for lesson in self._lessons.epoch(_RANGE_BATCH, np.random.default_rng(self._settings.seed)):
+            with torch.no_grad():
+                feeds = _tensors(lesson)
+                found = graph(feeds, tensors)
+            for name in tensors:
+                lows[name].append(float(found[name].min()))
+                highs[name].append(float(found[name].max()))
+            left -= len(lesson)
+            if left <= 0:
+                break
+        return {name: (float(np.mean(lows[name])), float(np.mean(highs[name]))) for name in tensors}
+
+    def step(self, lesson: Lesson, number: int, progress: float) -> tuple[float, float | None]:
+        """One update.
+
+        Args:
+            lesson: The batch.
+            number: Of this step, counted from 0 over all epochs.
+            progress: Share of the training that is done, for the learning rate (Loshchilov & Hutter 2017,
+                arXiv:1608.03983).
+
+        Returns:
+            The loss, and the mean score of the answers; None where nobody can tell.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._settings.learning_rate * _rate(progress)
+        feeds, targets = _tensors(lesson), lesson.targets
+        generator = np.random.default_rng((self._settings.seed, number))
+        if self._blends and len(lesson) > 1 and generator.random() < self._settings.mixing:
+            feeds, targets = _blended(feeds, generator), None
+        wanted = [*(answer.tensor for answer in self._answers), *self._hints]
+        with torch.no_grad():
+            teacher = self._teacher(feeds, wanted)
+        student = self._student(feeds, wanted)
+        loss = self._loss(student, teacher, targets)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_([p for group in self._optimizer.param_groups for p in group["params"]], _MOST_GRADIENT)
+        self._optimizer.step()
+        with torch.no_grad():
+            for name, mask in self._masks.items():
+                self.weights[name].mul_(mask)
+        return float(loss.detach()), self._score(student, targets)
+
+    def _loss(
+        self, student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], targets: NDArray[Any] | None
+    ) -> torch.Tensor:
+        settings = self._settings
+        loss = distillation(student, teacher, self._answers, settings.temperature)
+        if settings.label_weight and targets is not None and self._answers:
+            first = self._answers[0]
+            labels = label_loss(student[first.tensor], torch.from_numpy(targets), first)
+            if labels is not None:
+                loss = (1.0 - settings.label_weight) * loss + settings.label_weight * labels
+        if self._hints:
+            loss = loss + settings.hint_weight * hint_loss(student, teacher, self._hints)
+        return loss
+
+    def _score(self, student: Mapping[str, torch.Tensor], targets: NDArray[Any] | None) -> float | None:
+        if self._lessons.score is None or targets is None:
+            return None
+        outputs = {name: student[name].detach().numpy() for name in self._student.output_names}
+        given = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        return float(np.mean(np.asarray(self._lessons.score(given, targets), np.float64)))
+
+    def recovered_weights(self) -> dict[str, NDArray[np.float32]]:
+        """The weights as they are now."""
+        return {name: parameter.detach().numpy().copy() for name, parameter in self.weights.items()}
+
+    def ranges(self) -> dict[str, Range]:
+        """The learned ranges as they are now."""
+        return {grid.tensor: grid.at(math.exp(float(self._scales[grid.parameter]))) for grid in self._learned}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that changes, for a checkpoint."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, parameter in {**self.weights, **self._scales}.items():
+            arrays[f"parameter/{name}"] = parameter.detach().numpy().copy()
+            kept = self._optimizer.state.get(parameter)
+            if kept:
+                arrays[f"steps/{name}"] = np.float32(kept["step"]).reshape(1)
+                arrays |= {f"{kind}/{name}": kept[kind].numpy().copy() for kind in _AVERAGES}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave, after rounding has set in where it had.
+
+        Raises:
+            CompressionError: It is the state of another network.
+        """
+        for name, parameter in {**self.weights, **self._scales}.items():
+            shape = tuple(parameter.shape)
+            parameter.data = torch.from_numpy(require(arrays, f"parameter/{name}", shape).copy())
+            if f"steps/{name}" in arrays:
+                self._optimizer.state[parameter] = {
+                    "step": torch.tensor(float(require(arrays, f"steps/{name}", (1,))[0])),
+                    **{kind: torch.from_numpy(require(arrays, f"{kind}/{name}", shape).copy()) for kind in _AVERAGES},
+                }
+
+
+def _rate(progress: float) -> float:
+    """The learning rate as a share of its peak: a short climb, then half a cosine."""
+    climb = min(1.0, (progress + 1e-3) / _WARM_UP)
+    fall = _LAST_RATE + (1.0 - _LAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return climb * fall
+
+
+def _tensors(lesson: Lesson) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in lesson.feeds.items()}
+
+
+def _blended(feeds: Mapping[str, torch.Tensor], generator: np.random.Generator) -> dict[str, torch.Tensor]:
+    """Each sample with a share of another (Zhang et al. 2018, arXiv:1710.09412)."""
+    count = len(next(iter(feeds.values())))
+    partners = torch.from_numpy(generator.permutation(count))
+    shares = torch.from_numpy(generator.random(count).astype(np.float32))
+
+    def blend(tensor: torch.Tensor) -> torch.Tensor:
+        share = shares.reshape(-1, *[1] * (tensor.ndim - 1)).to(tensor.dtype)
+        return share * tensor + (1 - share) * tensor[partners]
+
+    return {name: blend(tensor) for name, tensor in feeds.items()}
