@@ -10,6 +10,7 @@ from latency.statistics import RatioEstimate, SpreadPrior, estimate_ratio
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from latency.reference_speed import ReferenceSpeed
     from latency.samples import Clock, ProcessSamples, Samples
 
 Grade = Literal["clean", "contended", "unreliable"]
@@ -61,6 +62,7 @@ def judge(
     threads: int,
     priors: Mapping[Clock, SpreadPrior],
     best_baseline_ms: float | None = None,
+    speed: ReferenceSpeed | None = None,
 ) -> Verdict:
     """Grades the samples of one candidate.
 
@@ -73,18 +75,26 @@ def judge(
         threads: threads within an inference.
         priors: for each clock, what earlier models say of the spread between processes.
         best_baseline_ms: the best ``baseline_level_ms`` so far under the same settings, or None.
+        speed: the speed that the ratio is to be at; None for the one that it was taken at.
     """
     crowding = look_for_others(processes, best_baseline_ms)
     crowded = _is_crowded(crowding, threads)
     clock: Clock = "cpu" if crowded and threads == 1 and crowding.stolen_share is not None else "wall"
-    estimate = ratio_on(processes, clock, priors[clock])
+    estimate = ratio_on(processes, clock, priors[clock], speed)
     grade, reason, remedy = _grade(crowding, estimate, crowded=crowded, processes=len(processes), threads=threads)
     return Verdict(grade=grade, reason=reason, remedy=remedy, clock=clock, estimate=estimate, crowded=crowded)
 
 
-def ratio_on(processes: Sequence[ProcessSamples], clock: Clock, prior: SpreadPrior) -> RatioEstimate:
-    """The ratio and its interval on one of the two clocks."""
-    return estimate_ratio([process.log_ratios(clock) for process in processes], prior)
+def ratio_on(
+    processes: Sequence[ProcessSamples], clock: Clock, prior: SpreadPrior, speed: ReferenceSpeed | None = None
+) -> RatioEstimate:
+    """The ratio and its interval on one of the two clocks, as it was taken or as it would be at `speed`."""
+    log_ratios = [process.log_ratios(clock) for process in processes]
+    if speed is None:
+        return estimate_ratio(log_ratios, prior)
+    levels = [process.log_baseline_ms(clock) for process in processes]
+    there = [speed.corrected(ratios, level) for ratios, level in zip(log_ratios, levels, strict=True)]
+    return estimate_ratio(there, prior).widened(speed.uncertainty(levels))
 
 
 def baseline_level_ms(processes: Sequence[ProcessSamples]) -> float:

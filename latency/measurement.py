@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -15,6 +15,7 @@ from latency.statistics import MINIMUM_SAMPLES, SpreadPrior, percentile_ms
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from latency.reference_speed import ReferenceSpeed
     from latency.statistics import RatioEstimate
 
 FORMAT_VERSION = 2
@@ -63,6 +64,9 @@ class Measurement:
     ``clock`` says which of the two recorded times the figures are taken from. ``spread_prior`` is what earlier
     models had told of the spread between processes when the interval was made. ``inference_s`` was spent in the
     models, warm-up included; ``overhead_s`` on everything else. ``taken_at`` is ISO 8601 with a time zone.
+
+    ``speed`` is how it is looked at, not what it is, and is not stored: with one, ratio and interval are as they would
+    be at that speed, and everything else stays as it was taken.
     """
 
     key: MeasurementKey
@@ -76,6 +80,7 @@ class Measurement:
     inference_s: float
     overhead_s: float
     taken_at: str
+    speed: ReferenceSpeed | None = None
 
     def __post_init__(self) -> None:
         if not self.processes:
@@ -145,6 +150,10 @@ class Measurement:
         """Half the interval's width, relative to the ratio."""
         return self._estimate.half_width
 
+    def at(self, speed: ReferenceSpeed | None) -> Measurement:
+        """The same samples, looked at from another speed; None for the one that they were taken at."""
+        return self if speed == self.speed else replace(self, speed=speed)
+
     @cached_property
     def percentiles_ms(self) -> dict[int, float]:
         """The candidate's percentiles over all processes, those that the number of samples allows."""
@@ -193,7 +202,7 @@ class Measurement:
 
     @cached_property
     def _estimate(self) -> RatioEstimate:
-        return ratio_on(self.processes, self.clock, self.spread_prior)
+        return ratio_on(self.processes, self.clock, self.spread_prior, self.speed)
 
     def _pooled(self, model: str) -> tuple[float, ...]:
         def each() -> Iterator[float]:

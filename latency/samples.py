@@ -110,14 +110,11 @@ class ProcessSamples:
         Neighbours in time are compared, so whatever changes more slowly than a round (the clock rate, what else the
         host does) leaves them alone. Within a turn the median counts.
         """
-        import numpy as np
+        return _round_logs(self.candidate, self.rounds, clock) - self.log_baseline_ms(clock)
 
-        def level(model: Samples) -> NDArray[np.float64]:
-            turns = np.asarray(model.milliseconds(clock)).reshape(self.rounds, 2, -1)
-            logs: NDArray[np.float64] = np.log(np.median(turns, axis=2)).mean(axis=1)
-            return logs
-
-        return level(self.candidate) - level(self.baseline)
+    def log_baseline_ms(self, clock: Clock) -> NDArray[np.float64]:
+        """The logarithm of what the baseline took in each round, shape ``(rounds,)``: how fast the machine was then."""
+        return _round_logs(self.baseline, self.rounds, clock)
 
     def joined(self, later: ProcessSamples) -> ProcessSamples:
         """These samples and the same process's later ones. Their turns must be of the same lengths."""
@@ -138,6 +135,14 @@ class ProcessSamples:
         # Format 1 knew no rounds; both models had as many samples, and any two neighbours were taken close together.
         rounds = values.get("rounds", len(candidate.wall_ms) // 2)
         return cls(candidate=candidate, baseline=baseline, rounds=rounds)
+
+
+def _round_logs(model: Samples, rounds: int, clock: Clock) -> NDArray[np.float64]:
+    import numpy as np
+
+    turns = np.asarray(model.milliseconds(clock)).reshape(rounds, 2, -1)
+    logs: NDArray[np.float64] = np.log(np.median(turns, axis=2)).mean(axis=1)
+    return logs
 
 
 def _ticks_of_ns(values_ns: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CONFIDENCE = 0.95
+_NORMAL_QUANTILE = 1.96  # of half the confidence to either side
 _PRIOR_DEGREES_LIMIT = 12.0  # the spread of earlier models is worth this many processes at the most
 _REMEMBERED = 40  # models
 _DEGREES_PER_PRIOR_DEGREE = 3.0
@@ -62,6 +63,14 @@ class RatioEstimate:
     def half_width(self) -> float:
         """Half the interval's width relative to the ratio; infinite for a single process without a prior."""
         return (self.high - self.low) / (2 * self.ratio)
+
+    def widened(self, deviation: float) -> RatioEstimate:
+        """With something more that is uncertain, of this standard deviation relative to the ratio."""
+        if not deviation:
+            return self
+        more = _NORMAL_QUANTILE * deviation
+        low, high = (math.hypot(math.log(end / self.ratio), more) for end in (self.low, self.high))
+        return replace(self, low=self.ratio * math.exp(-low), high=self.ratio * math.exp(high))
 
 
 class SpreadPool:

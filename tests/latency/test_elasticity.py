@@ -67,7 +67,7 @@ def test_fp32_has_none(value, share):
     assert UNKNOWN.of_share(share) == UNKNOWN
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(value=st.floats(-0.5, 0.5), seed=st.integers(0, 2**16))
 def test_it_is_recovered(value, seed):
     """From models that were read at two speeds, to within what the fit says of itself."""
@@ -121,7 +121,7 @@ def test_a_single_pair_is_believed_with_its_uncertainty():
     assert one.deviation > 3 * many.deviation
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.permutations(readings(0.4, models=4, noise=0.02)[0]))
 def test_the_order_of_readings_does_not_matter(taken):
     """They are a set."""
