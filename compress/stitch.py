@@ -12,8 +12,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.bias import bias_behind
+from compress.channels.absorption import AbsorbConstants
 from compress.channels.groups import ChannelGroup, find_channel_groups
 from compress.channels.prune import PruneChannels
+from compress.channels.vanishing import find_ending
 from compress.channels.widths import single_valued
 from compress.errors import PolicyError
 from compress.finished_layer import FinishedLayer
@@ -182,7 +184,7 @@ class Compressor:
             PruneChannels(self.network, self._all_groups, plan.kept, biases=biases)(model)
         standing = {node.name for node in model.graph}
         finished = {layer: done for layer, done in finished.items() if layer.layer.node_name in standing}
-        for edit in self._edits(finished):
+        for edit in self._edits(finished, self._left_of_branches(plan)):
             edit(model)
         left = frozenset(layer.layer.name for layer in plan.layers if layer.layer.node_name in standing)
         ranks = {layer.layer.name: done.rank for layer, done in finished.items() if done.rank is not None}
@@ -200,8 +202,20 @@ class Compressor:
         grid = None if layer.is_ended else self.grid(layer.format)
         return self._workshop.finish(layer, grid)
 
-    def _edits(self, finished: Mapping[LayerPlan, FinishedLayer]) -> Iterator[ir.passes.InPlacePass]:
-        """What turns the thinned graph into the candidate; floats first, then the formats."""
+    def _left_of_branches(self, plan: Plan) -> list[str]:
+        """Names of the additions by which branches that have vanished still answer."""
+        ends = [find_ending(self._nodes[layer.layer.node_name]) for layer in plan.layers if layer.is_ended]
+        return [end.join.name or "" for end in ends if end is not None]
+
+    def _edits(
+        self, finished: Mapping[LayerPlan, FinishedLayer], left: Collection[str]
+    ) -> Iterator[ir.passes.InPlacePass]:
+        """What turns the thinned graph into the candidate; floats first, then the formats.
+
+        Args:
+            finished: The layers that change.
+            left: Names of the additions by which branches that have vanished still answer.
+        """
         whole = {layer.layer.node_name: done for layer, done in finished.items() if done.rank is None}
         yield WriteLayers(
             {name: done.weights[0] for name, done in whole.items() if done.weights},
@@ -220,6 +234,8 @@ class Compressor:
         }
         if splits:
             yield FactorizeLayers(splits)
+        if left:
+            yield AbsorbConstants(left, self._extremes)
         yield from self.format_passes(self._ranges, self._extremes).of(finished)
 
     def format_passes(self, ranges: Mapping[str, Range], extremes: Mapping[str, Range]) -> FormatPasses:
