@@ -121,7 +121,10 @@ def _begin(
     trial = study.ask()
     if trial.user_attrs.get(WORKER) != worker:
         trial.set_user_attr(WORKER, worker)
-    return trial, space.suggest(trial)
+    params = trial.params
+    # Of what is there Optuna would make the distributions anew and compare them, knob by knob.
+    is_whole = all(knob.name in params for knob in space.knobs)
+    return trial, space.policy(params) if is_whole else space.suggest(trial)
 
 
 def _rival(study: "optuna.Study", seen: Seen, trial: "optuna.Trial", policy: Policy) -> int | None:
