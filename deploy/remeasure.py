@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from deploy.bundle import BuiltEngine
 from deploy.errors import RemeasuredOtherwiseError, UnreliableLatencyError
+from deploy.first_look import PROCESSES
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, Measurement, Meter, combine
+from latency.transports import Transport
+
+WORKERS = 4
 
 PASSES = 2
 """As the confirmation: what drifts between the moments belongs to the interval."""
@@ -70,6 +74,8 @@ class Timed:
         fp32: The network that it was made from.
         feeds: Inputs of one inference, first axis the batch.
         engine: What the target's runtime had built of the model; None builds it where the runtime builds.
+        digest: SHA-256 of `model`, where it is known already.
+        fp32_digest: SHA-256 of `fp32`, likewise.
     """
 
     model: bytes
@@ -77,6 +83,8 @@ class Timed:
     fp32: bytes
     feeds: Mapping[str, NDArray[Any]]
     engine: BuiltEngine | None = None
+    digest: str | None = None
+    fp32_digest: str | None = None
 
 
 def remeasure(
@@ -85,14 +93,21 @@ def remeasure(
     *,
     admit: Callable[[Machine, str], None] = lambda machine, runtime: None,
     meanwhile: Callable[[], None] = lambda: None,
+    suffices: Callable[[Remeasured], bool] | None = None,
+    ahead: Transport | None = None,
 ) -> Remeasured:
     """Time the model against FP32 on the target, in `PASSES` passes, up to `MOST_PASSES` where these say too little.
+
+    With `suffices` it looks in small steps: each in `PROCESSES` processes of its own, until that says yes or as many
+    have been asked as without it.
 
     Args:
         profile: The target.
         timed: The two networks and their inputs.
         admit: Given the machine that answered and its runtime before anything is timed; refuses them by raising.
         meanwhile: Done before anything is timed, on this machine while its workers start.
+        suffices: Whether what was found so far is enough; None is content with nothing less than the whole.
+        ahead: A transport whose workers are on their way already; None starts them now.
 
     Raises:
         UnreliableLatencyError: The machine is too busy for a latency.
@@ -100,24 +115,49 @@ def remeasure(
         TargetError: The target cannot be reached.
     """
     with engine_folder(timed.engine, timed.model) as folder:
-        meter = Meter(profile, timed.fp32, timed.feeds, built=folder)
+        meter = Meter(
+            profile,
+            timed.fp32,
+            timed.feeds,
+            baseline_digest=timed.fp32_digest,
+            built=folder,
+            transport=ahead,
+            workers=WORKERS if suffices is None else PROCESSES,
+        )
         with _started(meter, meanwhile, at_once=profile.reach.transport == "local"):
             admit(meter.machine, meter.runtime)
-            passes: list[Measurement] = []
-            while len(passes) < PASSES or (len(passes) < MOST_PASSES and combine(passes).grade == "unreliable"):
-                passes.append(
-                    meter.measure(timed.model, session_entries=timed.session_entries, effort=EFFORT, fresh=True)
-                )
-            found = Remeasured(
-                passes=tuple(passes),
-                machine=meter.machine,
-                runtime=meter.runtime,
-                overhead_s=meter.cost.overhead_s,
-                inference_s=meter.cost.inference_s,
-            )
+            found = _measured(meter, timed)
+            while not (_is_whole(found) or (suffices is not None and _is_believed(found) and suffices(found))):
+                if suffices is not None:
+                    meter.renew()
+                found = _measured(meter, timed, found.passes)
     if found.whole.grade == "unreliable":
         raise UnreliableLatencyError(f"latency is unreliable: {found.whole.reason}; {found.whole.remedy}")
     return found
+
+
+def _measured(meter: Meter, timed: Timed, before: tuple[Measurement, ...] = ()) -> Remeasured:
+    """One pass more."""
+    taken = meter.measure(
+        timed.model, session_entries=timed.session_entries, digest=timed.digest, effort=EFFORT, fresh=True
+    )
+    return Remeasured(
+        passes=(*before, taken),
+        machine=meter.machine,
+        runtime=meter.runtime,
+        overhead_s=meter.cost.overhead_s,
+        inference_s=meter.cost.inference_s,
+    )
+
+
+def _is_whole(found: Remeasured) -> bool:
+    """Whether as many processes were asked as a measurement takes at the least; or, if it says too little, the most."""
+    asked = sum(len(taken.processes) for taken in found.passes)
+    return asked >= WORKERS * (PASSES if _is_believed(found) else MOST_PASSES)
+
+
+def _is_believed(found: Remeasured) -> bool:
+    return found.whole.grade != "unreliable"
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from deploy.opened import OpenedBundle
 from deploy.remeasure import Timed
 from deploy.tensor_specs import read_specs
 
+READ_FILES = (MODEL_FILE, FP32_FILE, POLICY_FILE, EXAMPLE_FILE, ENGINE_FILE)
+"""What `read_shipped` reads of a bundle."""
+
 
 def read_shipped(bundle: OpenedBundle, manifest: Manifest) -> Timed:
     """The shipped network, its FP32 and the inputs that they are timed on.
@@ -31,6 +34,8 @@ def read_shipped(bundle: OpenedBundle, manifest: Manifest) -> Timed:
         fp32=bundle.read(FP32_FILE),
         feeds=_read_example(bundle, manifest),
         engine=_engine(bundle, manifest),
+        digest=manifest.digest,
+        fp32_digest=manifest.fp32_digest,
     )
     _require_consistent(bundle, manifest)
     if read_specs(shipped.model) != (manifest.inputs, manifest.outputs):

@@ -1,28 +1,24 @@
 """A bundle held to what it promises: its files, its network, its latency and its accuracy, here and now."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from deploy.errors import BundleError, DamagedBundleError, UnreliableLatencyError
+from deploy.errors import BundleError, DamagedBundleError
 from deploy.manifest import MODEL_FILE, CandidateManifest, Manifest, Promises
 from deploy.opened import OpenedBundle, open_bundle
 from deploy.promised_workload import load_promised, require_same_inputs
 from deploy.promises import MEGABYTE, Budgets
-from deploy.remeasure import Timed, remeasure
-from deploy.revalidate import judge_drop, revalidate
-from deploy.shipped import describe_network, read_shipped
+from deploy.remeasure import Timed
+from deploy.shipped import READ_FILES, describe_network, read_shipped
 from deploy.verdict import Check, Verdict
-from deploy.verify_latency import judge_latency
+from deploy.verify_figures import Wanted, check_figures
 from hwprofiles import Engine, HardwareProfile, Sparsity
-from latency import MeasurementError
-from workloads import Workload, WorkloadError
+from latency.transports import Transport
+from workloads import Workload
 
 _WHOLE = "one network, its policy and its FP32"
 
@@ -46,6 +42,7 @@ def verify_bundle(
     profile: HardwareProfile | None = None,
     budgets: Budgets | None = None,
     strict: bool = False,
+    ahead: Transport | None = None,
 ) -> Verdict:
     """Check a bundle's files, measure and validate its network again, and hold both against what it promises.
 
@@ -58,6 +55,7 @@ def verify_bundle(
         profile: The target; None is this machine, with the engine settings of the bundle.
         budgets: What to hold it to in place of its own promises.
         strict: Whether an undecided promise counts as broken.
+        ahead: Workers of this machine that are on their way already (`deploy.first_look`), for where it is the target.
 
     Raises:
         BundleError: There is no bundle, a newer paretune wrote it, or the call does not fit it.
@@ -67,18 +65,25 @@ def verify_bundle(
     found = _Findings()
     started = perf_counter()
     try:
-        with open_bundle(path) as bundle:
+        with open_bundle(path, keep=READ_FILES) as bundle:
             _note_files(bundle, found, perf_counter() - started)
             if isinstance(bundle.manifest, CandidateManifest):
                 _verify_candidate(bundle, bundle.manifest, budgets, found)
             else:
-                wanted = _promised(bundle.manifest, budgets)
+                promises = _promised(bundle.manifest, budgets)
                 shipped = _check_network(bundle, bundle.manifest, found)
                 if shipped is not None:
-                    _check_size(wanted, shipped.model, found)
-                    target = _usable(profile) if profile else _this_machine(bundle.manifest)
-                    samples_of = _the_workload(workload, bundle, bundle.manifest, found)
-                    _check_figures(bundle.manifest, wanted, target, samples_of, shipped, found)
+                    _check_size(promises, shipped.model, found)
+                    wanted = Wanted(
+                        manifest=bundle.manifest,
+                        promises=promises,
+                        target=_usable(profile) if profile else _this_machine(bundle.manifest),
+                        timed=shipped,
+                        strict=strict,
+                    )
+                    judged = check_figures(wanted, _workload_of(bundle, bundle.manifest, workload), ahead)
+                    found.add(*judged.checks)
+                    found.figures.update(judged.figures)
     except DamagedBundleError as error:
         found.add(Check(name="files", status="broken", promised="as exported", reason=str(error)))
     return Verdict(bundle=str(path), name=found.name, checks=tuple(found.checks), figures=found.figures, strict=strict)
@@ -145,67 +150,6 @@ def _check_size(promises: Promises, model: bytes, found: _Findings) -> None:
     )
 
 
-def _check_figures(
-    manifest: Manifest,
-    promises: Promises,
-    profile: HardwareProfile,
-    workload: Workload,
-    shipped: Timed,
-    found: _Findings,
-) -> None:
-    shipped = replace(shipped, feeds=_in_batches(shipped.feeds, profile.engine.batch_size))
-    accuracy: list[Check] = []
-
-    def validate() -> None:
-        accuracy.append(_check_accuracy(manifest, promises, profile, workload, shipped, found.figures))
-
-    started = perf_counter()
-    try:
-        measured = remeasure(profile, shipped, meanwhile=validate)
-        seconds = perf_counter() - started - accuracy[0].seconds
-        latency = judge_latency(manifest, promises, profile, measured, seconds)
-        if latency.is_broken:  # nobody is accused on one occasion alone: other work on a machine comes and goes
-            measured = measured.joined(remeasure(profile, shipped))
-            seconds = perf_counter() - started - accuracy[0].seconds
-            latency = judge_latency(manifest, promises, profile, measured, seconds)
-        found.add(*latency.checks)
-        found.figures["latency"] = dict(latency.figures)
-    except UnreliableLatencyError:
-        raise
-    except MeasurementError as error:
-        found.add(_does_not_run("latency", error, perf_counter() - started))
-    found.add(*accuracy)
-
-
-def _check_accuracy(
-    manifest: Manifest,
-    promises: Promises,
-    profile: HardwareProfile,
-    workload: Workload,
-    shipped: Timed,
-    figures: dict[str, Any],
-) -> Check:
-    started = perf_counter()
-    try:
-        found = revalidate(profile, workload, shipped, batch_size=manifest.accuracy.batch_size)
-    except (MeasurementError, WorkloadError) as error:
-        return _does_not_run("accuracy", error, perf_counter() - started)
-    figures["accuracy"] = {
-        "metric": found.metric,
-        "fp32_metric": found.fp32_metric,
-        "drop": found.drop.value,
-        "drop_low": found.drop.low,
-        "drop_high": found.drop.high,
-        "samples": found.samples,
-        "inference_s": found.inference_s,
-    }
-    return judge_drop(promises, manifest, found, perf_counter() - started)
-
-
-def _does_not_run(name: str, error: Exception, seconds: float) -> Check:
-    return Check(name=name, status="broken", promised="it runs", reason=f"it does not run: {error}", seconds=seconds)
-
-
 def _promised(manifest: Manifest, budgets: Budgets | None) -> Promises:
     """The bundle's promises, those of the caller in their place."""
     asked = budgets or Budgets()
@@ -245,23 +189,12 @@ def _this_machine(manifest: Manifest) -> HardwareProfile:
     )
 
 
-def _the_workload(given: Workload | None, bundle: OpenedBundle, manifest: Manifest, found: _Findings) -> Workload:
-    started = perf_counter()
-    workload = load_promised(manifest, bundle.folder) if given is None else given
-    require_same_inputs(workload, manifest)
-    same = workload.digest == manifest.workload.digest
-    found.add(
-        Check(
-            name="workload",
-            status="kept" if same else "noted",
-            promised=f"{manifest.workload.name} ({manifest.workload.digest[:12]})",
-            found=f"{workload.name} ({workload.digest[:12]}), {len(workload.confirmation_part)} unseen samples",
-            reason="" if same else "another one than the promise was made on, as asked",
-            seconds=perf_counter() - started,
-        )
-    )
-    return workload
+def _workload_of(bundle: OpenedBundle, manifest: Manifest, given: Workload | None) -> Callable[[], Workload]:
+    """What loads the workload that accuracy is taken on."""
 
+    def load() -> Workload:
+        workload = load_promised(manifest, bundle.folder) if given is None else given
+        require_same_inputs(workload, manifest)
+        return workload
 
-def _in_batches(feeds: Mapping[str, NDArray[Any]], batch_size: int) -> dict[str, NDArray[Any]]:
-    return {name: np.resize(array, (batch_size, *array.shape[1:])) for name, array in feeds.items()}
+    return load

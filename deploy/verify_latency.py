@@ -1,5 +1,6 @@
 """Whether a bundle is as fast as it promises: in ms on the promised device, elsewhere as a ratio to its own FP32."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +15,34 @@ _SETTINGS = ("name", "provider", "threads", "affinity", "spinning", "batch_size"
 _NOTABLE = 1.1
 """FP32's own time then and now differ by chance and by the machine's mood up to this factor."""
 
+KNOWN_WELL = 0.03
+"""Relative half-width of the ratio's interval that a first look has to reach, as a search's confirmation has."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LatencyJudgement:
-    """The checks of latency, and the figures that they rest on."""
+    """The checks of latency, and the figures that they rest on.
+
+    Attributes:
+        checks: What is promised, and what was found.
+        figures: As numbers, for the JSON report.
+        is_clear: Whether the ratio is known well and every promise of latency is kept by it, so that further
+            processes would hardly break one.
+    """
 
     checks: tuple[Check, ...]
     figures: Mapping[str, Any]
+    is_clear: bool
 
     @property
     def is_broken(self) -> bool:
         """Whether a promise of latency is broken."""
         return any(check.status == "broken" for check in self.checks)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a promise of latency lies within what was found."""
+        return any(check.status == "undecided" for check in self.checks)
 
 
 def judge_latency(
@@ -65,10 +82,20 @@ def judge_latency(
         "is_promised_device": not elsewhere,
         "hardware_id": found.machine.hardware_id,
         "runtime": found.runtime,
+        "processes": len(whole.processes),
         "inference_s": found.inference_s,
         "overhead_s": found.overhead_s,
     }
-    return LatencyJudgement(checks=tuple(checks), figures=figures)
+    return LatencyJudgement(checks=tuple(checks), figures=figures, is_clear=_is_clear(manifest, promises, whole))
+
+
+def _is_clear(manifest: Manifest, promises: Promises, whole: Measurement) -> bool:
+    most = math.inf
+    if promises.max_latency_ms is not None:
+        most = promises.max_latency_ms / manifest.latency.fp32_ms
+    if promises.min_speedup is not None:
+        most = min(most, 1 / promises.min_speedup)
+    return whole.ratio_half_width <= KNOWN_WELL and whole.ratio <= most
 
 
 def _elsewhere(manifest: Manifest, profile: HardwareProfile, found: Remeasured) -> str:

@@ -1,5 +1,6 @@
 """`paretune verify`."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,9 +9,13 @@ import typer
 from search.cli.inputs import HostOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.table import Table
 
     from deploy.verdict import Verdict
+    from latency.transports import Transport
+    from workloads import Workload
 
 _EXIT_BROKEN = 1
 _STYLES = {"kept": "green", "broken": "bold red", "undecided": "yellow", "noted": "dim"}
@@ -64,12 +69,7 @@ def verify(
 
         paretune verify bundle.tar.gz --max-drop 0.01 --junit verify.xml --json verify.json
     """
-    from rich.console import Console
-
-    from deploy.promises import Budgets
-    from deploy.verdict_files import write_reports
-    from deploy.verify import verify_bundle
-    from search.cli.inputs import read_target, read_workload, require_folder
+    from search.cli.inputs import read_workload, require_folder
 
     for path, option in ((json, "--json"), (junit, "--junit")):
         require_folder(path, option)
@@ -78,15 +78,50 @@ def verify(
     given = None
     if any(value is not None for value in (workload, model, data, metric)):
         given = read_workload(workload, model=model, data=data, metric=metric)
-    verdict = verify_bundle(
-        bundle,
-        workload=given,
-        profile=None if target is None else read_target(target, host),
-        budgets=Budgets(
-            max_latency_ms=max_latency_ms, max_drop=max_drop, min_speedup=min_speedup, max_size_mb=max_size_mb
-        ),
-        strict=strict,
-    )
+    budgets = {
+        "max_latency_ms": max_latency_ms,
+        "max_drop": max_drop,
+        "min_speedup": min_speedup,
+        "max_size_mb": max_size_mb,
+    }
+    verdict = _verdict(bundle, given, target, host, budgets, strict=strict)
+    _tell(verdict, json, junit)
+    if not verdict.is_kept:
+        raise typer.Exit(_EXIT_BROKEN)
+
+
+def _verdict(
+    bundle: Path,
+    workload: "Workload | None",
+    target: str | None,
+    host: str | None,
+    budgets: "Mapping[str, float | None]",
+    *,
+    strict: bool,
+) -> "Verdict":
+    """Verifies. The workers of this machine import their runtime while this process imports what it needs itself."""
+    if target is None:
+        from deploy.first_look import start_ahead
+
+        workers: AbstractContextManager[Transport | None] = start_ahead()
+    else:
+        workers = nullcontext()
+    with workers as ahead:
+        from deploy.promises import Budgets
+        from deploy.verify import verify_bundle
+        from search.cli.inputs import read_target
+
+        profile = None if target is None else read_target(target, host)
+        return verify_bundle(
+            bundle, workload=workload, profile=profile, budgets=Budgets(**budgets), strict=strict, ahead=ahead
+        )
+
+
+def _tell(verdict: "Verdict", json: Path | None, junit: Path | None) -> None:
+    from rich.console import Console
+
+    from deploy.verdict_files import write_reports
+
     write_reports(verdict, json, junit)
     console = Console()
     console.print(_table(verdict))
@@ -98,7 +133,6 @@ def verify(
         return
     names = ", ".join(check.name for check in verdict.failed)
     console.print(f"Broken: {names}.", style="bold red", highlight=False)
-    raise typer.Exit(_EXIT_BROKEN)
 
 
 def _table(verdict: "Verdict") -> "Table":

@@ -31,13 +31,13 @@ def check(verdict: Verdict, name: str) -> Check:
 @pytest.fixture
 def known_latency(monkeypatch: pytest.MonkeyPatch, measured: Remeasured) -> None:
     """The latency as it was measured for the export: these tests are about something else."""
-    monkeypatch.setattr("deploy.verify.remeasure", taken_as(measured))
+    monkeypatch.setattr("deploy.verify_figures.remeasure", taken_as(measured))
 
 
 def taken_as(measured: Remeasured) -> Callable[..., Remeasured]:
     """What `remeasure` does, but for measuring."""
 
-    def take(*arguments: Any, meanwhile: Callable[[], None] = lambda: None) -> Remeasured:
+    def take(*arguments: Any, meanwhile: Callable[[], None] = lambda: None, **others: Any) -> Remeasured:
         meanwhile()
         return measured
 
@@ -61,7 +61,7 @@ def test_one_flipped_byte_of_the_network_breaks_it_before_anything_is_run(
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(data)
-    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments, **others: pytest.fail("it was run"))
+    monkeypatch.setattr("deploy.verify_figures.remeasure", lambda *arguments, **others: pytest.fail("it was run"))
     verdict = verify_bundle(bundle)
     (broken,) = verdict.failed
     assert (broken.name, broken.status) == ("files", "broken")
@@ -88,7 +88,7 @@ def test_nobody_is_accused_on_one_occasion_alone(
         occasions.append(measured)
         return taken_as(measured)(*arguments, **others)
 
-    monkeypatch.setattr("deploy.verify.remeasure", note)
+    monkeypatch.setattr("deploy.verify_figures.remeasure", note)
     assert verify_bundle(bundle).is_kept
     assert len(occasions) == 1
     edit(promises__max_latency_ms=1e-6)
@@ -161,7 +161,7 @@ def test_a_network_that_reads_files_beside_it_is_never_loaded(
     tensor.external_data.add(key="location", value="../../../../etc/passwd")
     (bundle / "model.onnx").write_bytes(model.SerializeToString())
     edit(rehash=True)
-    monkeypatch.setattr("deploy.verify.remeasure", lambda *arguments, **others: pytest.fail("it was loaded"))
+    monkeypatch.setattr("deploy.verify_figures.remeasure", lambda *arguments, **others: pytest.fail("it was loaded"))
     (broken,) = verify_bundle(bundle).failed
     assert "in another file; it must hold them all" in broken.reason
 
@@ -219,7 +219,7 @@ def test_nothing_that_the_bundle_says_of_its_target_starts_anything(
         seen.append(profile)
         raise UnreliableLatencyError("that is enough")
 
-    monkeypatch.setattr("deploy.verify.remeasure", note)
+    monkeypatch.setattr("deploy.verify_figures.remeasure", note)
     edit(target__engine__options=[["library", "/evil.so"]])
     with pytest.raises(UnreliableLatencyError):
         verify_bundle(bundle)
@@ -258,7 +258,7 @@ def test_nothing_else_runs_while_a_latency_is_taken(bundle: Path, monkeypatch: p
 
         return noted
 
-    monkeypatch.setattr("deploy.verify.revalidate", noting("validation", revalidate))
+    monkeypatch.setattr("deploy.verify_figures.revalidate", noting("validation", revalidate))
     monkeypatch.setattr("latency.measure.Meter.measure", noting("timing", Meter.measure))
     assert verify_bundle(bundle).is_kept
     assert events[:3] == ["validation begins", "validation ends", "timing begins"]
