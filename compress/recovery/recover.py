@@ -137,7 +137,8 @@ class _Course:
     @property
     def progress(self) -> float:
         """The share that is done: of the steps, or of the time where that is nearer to its end."""
-        by_time = 0.0 if self._settings.time_limit_s is None else self.seconds / self._settings.time_limit_s
+        limit_s = self._settings.time_limit_s  # of this call: another day, another limit
+        by_time = 0.0 if limit_s is None else self.seconds / (self._before_s + limit_s)
         return max(self.step / self._steps, by_time)
 
     def run(self, listener: Listener | None) -> None:
@@ -236,11 +237,12 @@ def _key(
     settings: RecoverySettings,
     start: RecoveredWeights | None,
 ) -> str:
+    # How long, and on what, is each call's own affair.
     parts = [
         compressor.network.digest,
         policy.digest,
         lessons.digest,
-        asdict(settings),
+        {name: value for name, value in asdict(settings).items() if name not in ("time_limit_s", "threads")},
         None if start is None else start.digest,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
