@@ -98,6 +98,7 @@ class CrewMember:
     def _run_once(self) -> None:
         with self.stages.stage("storage"):
             self.seen = resume(self.study, self.space, joins=self.joins, end_stale=self.heart.end_stale)
+            self._learn_speeds()
         left = None if self.budget.own_trials is None else self.budget.own_trials - self.trials_run
         budget = Budget(trials=self.budget.trials, deadline_s=self.budget.deadline_s, own_trials=left)
         loop = SearchLoop(
@@ -129,3 +130,9 @@ class CrewMember:
             while self.seen.elsewhere and time.monotonic() < deadline_s:
                 time.sleep(_LOOK_S)
                 self.seen.refresh(self.study)
+            self._learn_speeds()
+
+    def _learn_speeds(self) -> None:
+        """What other workers and earlier sessions have read of the target's speeds."""
+        if self.evaluator.speeds is not None:
+            self.evaluator.speeds.learn_trials(self.study.get_trials(deepcopy=False))

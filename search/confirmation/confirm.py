@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
+from compress.policy import Policy
 from compress.stitch import Candidate
-from latency import MeasurementError, TargetError, combine
+from latency import MeasurementError, TargetError
 from search import pareto
+from search.as_read import as_read
 from search.confirmation.confirmations import Confirmation, confirmed, read_confirmations, write_confirmations
 from search.confirmation.target_validation import TargetValidator
 from search.folder.run_folder import RunFolder
@@ -110,7 +112,7 @@ def confirm(
             if lost == GONE_AFTER:
                 raise TargetError(f"{lost} measurements failed one after another; {note}")
         due = [turn for turn in due if not turn.failed]
-        for turn in [turn for turn in due if passes >= least and turn.is_known(passes)]:
+        for turn in [turn for turn in due if passes >= least and turn.is_known(passes, evaluator, reference_ms)]:
             due.remove(turn)
             try:
                 known[turn.point.digest] = turn.conclude(evaluator, validator, reference_ms)
@@ -135,15 +137,22 @@ class _Turns:
     remake: Callable[[TrialPoint], Candidate]
     measured: "list[Measured]" = field(default_factory=list)
     failed: bool = False
+    _policy: Policy = field(init=False)
 
-    def is_known(self, passes: int) -> bool:
+    def is_known(self, passes: int, evaluator: Evaluator, reference_ms: float | None) -> bool:
         """Whether `passes` are enough: more are taken while little is known."""
-        return passes == MOST_PASSES or together(self.measured).ratio_half_width <= KNOWN_WELL
+        return passes == MOST_PASSES or self._together(evaluator, reference_ms).ratio_half_width <= KNOWN_WELL
+
+    def _together(self, evaluator: Evaluator, reference_ms: float | None) -> "Measured":
+        """All turns as one, at the reference speed; by now the others' turns have told more of the target's speeds."""
+        return evaluator.together(self.measured, self._policy, reference_ms)
 
     def measure(self, evaluator: Evaluator) -> str:
         """Take a turn; where that fails, say so."""
         try:
-            self.measured.append(evaluator.measure_afresh(self.remake(self.point)))
+            candidate = self.remake(self.point)
+            self._policy = candidate.policy
+            self.measured.append(evaluator.measure_afresh(candidate))
         except MeasurementError as error:
             self.failed = True
             return self.refusal(error)
@@ -160,7 +169,7 @@ class _Turns:
             CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
             TargetError: The target is gone.
         """
-        measured = together(self.measured)
+        measured = self._together(evaluator, reference_ms)
         if measured.grade == "unreliable":
             raise MeasurementError(f"latency is unreliable: {measured.reason}")
         candidate = self.remake(self.point)
@@ -173,13 +182,6 @@ class _Turns:
             reference_ms=reference_ms,
             digest=self.point.digest,
             reason="; ".join(there.problems),
+            **as_read(measured),
             **asdict(there.accuracy),
         )
-
-
-def together(measured: "Sequence[Measured]") -> "Measured":
-    """Several measurements of one candidate as one; counts of instructions do not differ."""
-    from latency.emulation.instruction_count import InstructionCount
-
-    latencies = [each for each in measured if not isinstance(each, InstructionCount)]
-    return combine(latencies) if latencies else measured[-1]

@@ -2,35 +2,42 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from search.as_read import AsRead
 from search.cost import without_missing
 from search.figures import Figures
 from search.folder.run_folder import RunFolder, damaged
 from search.point import TrialPoint
 from search.target_accuracy import TargetAccuracy
 
-FORMAT_VERSION = 2
-"""Since 2 with the accuracy on the target and with instructions; 1 lacks these and is read as it is."""
+FORMAT_VERSION = 3
+"""Since 2 with the accuracy on the target and with instructions, since 3 with how latencies were read. What came
+before lacks these and is read as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confirmation(Figures, TargetAccuracy):
+class Confirmation(Figures, TargetAccuracy, AsRead):
     """The figures of the candidate `digest` on the part of the validation data that the search never saw.
 
-    `reason` says what is wrong with it on the target, such as a layer that runs in float there; empty where nothing is.
+    Its latency is at the study's reference speed, as the search's is, and how it was read stands beside it. `reason`
+    says what is wrong with it on the target, such as a layer that runs in float there; empty where nothing is.
     """
 
     digest: str
     reason: str = ""
 
 
+_NOT_OF_POINTS = frozenset(field.name for field in fields(AsRead))
+
+
 def confirmed(point: TrialPoint, confirmation: Confirmation) -> TrialPoint:
     """The point with its confirmed figures, the search's own beside them."""
     ratio = "search_instructions_ratio" if point.is_emulated else "search_latency_ratio"
     searched: dict[str, Any] = {ratio: point.cost_ratio, "search_metric_drop": point.metric_drop}
-    return replace(point, confirmed=True, **searched, **asdict(confirmation))
+    figures = {name: value for name, value in asdict(confirmation).items() if name not in _NOT_OF_POINTS}
+    return replace(point, confirmed=True, **searched, **figures)
 
 
 def read_confirmations(folder: RunFolder) -> dict[str, Confirmation]:

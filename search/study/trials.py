@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compress.policy import LayerPolicy, Policy
+from search.as_read import AsRead
 from search.cost import without_missing
 from search.figures import FIGURE_NAMES, Figures
 from search.point import TrialPoint
@@ -29,8 +30,10 @@ _FIRST_BITS: Mapping[float | str, str] = {32.0: "fp32", 8.0: "int8"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Figures):
+class Outcome(Figures, AsRead):
     """What one trial found, on the part of the validation data that the search sees.
+
+    Latencies are at the study's reference speed; how they were read stands in the fields of `AsRead`.
 
     Attributes:
         digest: The candidate's.
@@ -40,6 +43,8 @@ class Outcome(Figures):
         kernels: Layer name to the runtime kernels that execute it.
         ranks: Layer name to rank, for factorized layers.
         rounding: Relative difference of outputs with graph optimizations on and off.
+        readings: Ratios at the speeds that the target had meanwhile, of this candidate and of one that was measured
+            again because of it: the fields of `latency.elasticity.SpeedReading`.
     """
 
     digest: str
@@ -49,6 +54,7 @@ class Outcome(Figures):
     kernels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ranks: Mapping[str, int] = field(default_factory=dict)
     rounding: float = 0.0
+    readings: Sequence[Mapping[str, Any]] = ()
 
     @property
     def values(self) -> tuple[float, float]:
@@ -57,7 +63,8 @@ class Outcome(Figures):
 
     def to_attribute(self) -> dict[str, Any]:
         """As a JSON-able user attribute."""
-        return {**without_missing(asdict(self)), "kernels": {k: list(v) for k, v in self.kernels.items()}}
+        found = {**without_missing(asdict(self)), "kernels": {k: list(v) for k, v in self.kernels.items()}}
+        return {name: value for name, value in found.items() if name != "readings" or value}
 
 
 def is_finished(trial: "optuna.trial.FrozenTrial") -> bool:

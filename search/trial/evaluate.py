@@ -8,6 +8,7 @@ float, as TensorRT wants them, keep convolutions in float here. There the check 
 really run are read back from the target at confirmation (`search.confirmation.target_kernels`).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compress.faithfulness import open_checked
@@ -15,12 +16,14 @@ from compress.policy import Policy
 from compress.runtime import open_session
 from compress.stitch import Candidate, Compressor
 from hwprofiles import HardwareProfile, Machine
-from latency import CONFIRM, RETRY, SEARCH, Effort
+from latency import CONFIRM, RETRY, SEARCH
 from search.stages import StageClock
 from search.study.partial import PartialOutcome
 from search.study.trials import Outcome
+from search.trial.costing import Costing
 from search.trial.course import Course
 from search.trial.pace import Pace
+from search.trial.speed_record import SpeedRecord
 from search.trial.stopping import Watch
 from search.trial.turns import in_turn
 from search.trial.validation import BATCH_SIZE, Validation, counting
@@ -52,6 +55,7 @@ class Evaluator:
         judge_kernels: Whether the kernels of this host are those of the target (`has_same_kernels`).
         stages: Where the seconds are counted.
         pace: What is known already of how long samples and measurements take.
+        speeds: What is known of the target's speeds; None where cost is none of time.
     """
 
     def __init__(
@@ -65,15 +69,17 @@ class Evaluator:
         judge_kernels: bool = True,
         stages: StageClock,
         pace: Pace | None = None,
+        speeds: SpeedRecord | None = None,
     ) -> None:
         self._compressor = compressor
         self._validation = validation
-        self._meter = meter
         self._threads = threads
         self._target_batch_size = target_batch_size
         self._judge_kernels = judge_kernels
         self._stages = stages
         self._pace = Pace() if pace is None else pace
+        self.speeds = speeds
+        self._costing = Costing(meter, build=self.build, speeds=speeds, stages=stages)
         self._checked_feeds, _ = next(validation.samples.batches(CHECKED_SAMPLES))
         fp32 = open_session(compressor.network.onnx_bytes, threads=threads)
         self._checked_reference = fp32.run(None, dict(self._checked_feeds))
@@ -122,9 +128,10 @@ class Evaluator:
         while not course.is_complete:
             if course.measured is None and self._measures_next(course, watch):
                 with self._pace.measuring():
-                    course.measured = self._time(candidate, RETRY if again else SEARCH)
-                if course.measured.grade == "unreliable":
-                    return course.partial(f"latency is unreliable: {course.measured.reason}")
+                    taken = self._costing.take(candidate, RETRY if again else SEARCH, reference_ms)
+                course.take(taken)
+                if taken.measured.grade == "unreliable":
+                    return course.partial(f"latency is unreliable: {taken.measured.reason}")
             else:
                 self._advance(course)
             reason = "" if watch is None else watch.verdict(course.running.scores, course.measured_low)
@@ -187,13 +194,17 @@ class Evaluator:
         return self._score(candidate, session_predictor(session))
 
     def measure_afresh(self, candidate: Candidate) -> "Measured":
-        """A new measurement with the confirmation's effort, whatever is known already.
+        """A new measurement with the confirmation's effort, whatever is known already, as it is read.
 
         Raises:
             MeasurementError: It cannot be measured.
             TargetError: The target is gone.
         """
-        return self._time(candidate, CONFIRM, fresh=True)
+        return self._costing.take_afresh(candidate, CONFIRM)
+
+    def together(self, measured: Sequence["Measured"], policy: Policy, reference_ms: float | None) -> "Measured":
+        """Several measurements of one policy's candidate as one, at the reference speed (`Costing.together`)."""
+        return self._costing.together(measured, policy, reference_ms)
 
     def _score(self, candidate: Candidate, predict: Predict) -> tuple[Accuracy, Drop]:
         validation = self._validation
@@ -209,12 +220,3 @@ class Evaluator:
 
     def _batch_size(self, candidate: Candidate) -> int:
         return self._target_batch_size if candidate.depends_on_batch else BATCH_SIZE
-
-    def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> "Measured":
-        before = self._meter.cost.inference_s
-        with self._stages.stage("latency overhead"):
-            measurement = self._meter.measure(
-                candidate.onnx_bytes, session_entries=candidate.session_entries, effort=effort, fresh=fresh
-            )
-        self._stages.move("latency overhead", "latency inference", self._meter.cost.inference_s - before)
-        return measurement

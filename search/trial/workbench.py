@@ -13,6 +13,7 @@ from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.stages import StageClock
 from search.trial.evaluate import Evaluator, has_same_kernels
+from search.trial.speed_record import SpeedRecord
 from search.trial.timed_input import timed_feeds
 from search.trial.validation import validate_fp32
 from workloads import Samples, in_fair_order
@@ -32,6 +33,7 @@ class Workbench:
         threads: Threads for accuracy runs on this machine.
         judge_kernels: Whether this host's kernels are the target's.
         stages: Where the seconds are counted.
+        speeds: What is known of the target's speeds; None where it is emulated.
     """
 
     prepared: Prepared
@@ -39,6 +41,7 @@ class Workbench:
     threads: int
     judge_kernels: bool
     stages: StageClock
+    speeds: SpeedRecord | None = None
 
     def search_evaluator(self) -> Evaluator:
         """Takes candidates' figures as the search sees them: on its part of the samples, in their fair order.
@@ -67,6 +70,7 @@ class Workbench:
             target_batch_size=prepared.profile.engine.batch_size,
             judge_kernels=self.judge_kernels,
             stages=self.stages,
+            speeds=self.speeds,
         )
 
 
@@ -106,4 +110,11 @@ def open_workbench(
             threads=host.logical_cores,
             judge_kernels=has_same_kernels(profile, meter.machine, host),
             stages=stages,
+            speeds=_speeds(prepared),
         )
+
+
+def _speeds(prepared: Prepared) -> SpeedRecord | None:
+    if prepared.profile.reach.transport == "emulated":
+        return None
+    return SpeedRecord(prepared.space, {layer.name: layer.macs for layer in prepared.network.layers})

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import search.confirmation.confirm
 from latency import MeasurementError, TargetError
 from search import pareto
 from search.confirmation.confirm import (
@@ -84,7 +83,7 @@ def test_failed_trials_are_not_nominated() -> None:
 
 
 def made(point: TrialPoint) -> Any:
-    return SimpleNamespace(digest=point.digest)
+    return SimpleNamespace(digest=point.digest, policy=None)
 
 
 class FakeEvaluator:
@@ -115,6 +114,10 @@ class FakeEvaluator:
             reason="noise",
         )
 
+    def together(self, measured: list[object], _policy: object, reference_ms: float | None) -> object:
+        assert reference_ms == 2.0
+        return measured[0]
+
     def validate(self, _: object) -> tuple[object, object]:
         return SimpleNamespace(value=0.8), SimpleNamespace(value=0.2, low=0.1, high=0.3)
 
@@ -137,11 +140,6 @@ class FakeValidator:
             target_samples=64, host_metric=accuracy.value, target_differs=True,
         )  # fmt: skip
         return OnTarget(accuracy=there, problems=self.problems)
-
-
-@pytest.fixture(autouse=True)
-def combined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.confirmation.confirm, "combine", lambda measurements: measurements[0])
 
 
 @pytest.fixture
@@ -206,7 +204,7 @@ def test_the_time_left_is_told(folder: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"format_version": 99, "confirmations": []}, "has format_version 99, this paretune reads up to 2; upgrade"),
+        ({"format_version": 99, "confirmations": []}, "has format_version 99, this paretune reads up to 3; upgrade"),
         ({"confirmations": []}, "is damaged: it lacks format_version"),
         ({"format_version": 1, "confirmations": [{"digest": "d"}]}, "is damaged: TypeError: .*missing"),
         ({"format_version": 1, "confirmations": [{}]}, "is damaged: KeyError: 'digest'"),

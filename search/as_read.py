@@ -1,0 +1,42 @@
+"""How a latency was read, beside what it is at the study's reference speed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.cost import Measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsRead:
+    """What the latency was put at the reference speed from; the same figures follow from the raw samples with these.
+
+    Attributes:
+        read_latency_ratio: Candidate over FP32 as it was read, at whatever speed; NaN where no latency was taken.
+        read_fp32_ms: What FP32 took meanwhile.
+        elasticity: By which power of FP32's time the ratio was taken to grow; NaN where nothing was known of it, and
+            the ratio stands as it was read.
+        elasticity_deviation: Standard deviation of that.
+    """
+
+    read_latency_ratio: float = math.nan
+    read_fp32_ms: float = math.nan
+    elasticity: float = math.nan
+    elasticity_deviation: float = math.nan
+
+
+def as_read(measured: Measured) -> dict[str, Any]:
+    """The fields of `AsRead` that a measurement gives; none where instructions were counted."""
+    from latency import Measurement
+
+    if not isinstance(measured, Measurement):
+        return {}
+    speed = measured.speed
+    found = {"read_latency_ratio": measured.at(None).ratio, "read_fp32_ms": measured.baseline_ms}
+    if speed is None:
+        return found
+    elasticity = speed.elasticity
+    return {**found, "elasticity": elasticity.value, "elasticity_deviation": elasticity.deviation}
