@@ -20,6 +20,7 @@ from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
+from search.recovery.recover import Recoverer
 from search.recovery.recoveries import with_recovered
 from search.recovery.remake import Remaker
 from search.stages import StageClock
@@ -32,6 +33,7 @@ from search.study.storage import open_storage
 from search.study.study import FP32_MS, INSTRUCTIONS, LATENCY, begin_study
 from search.study.trials import outcomes_of, policies_by_digest, read_points
 from search.sweep.head_start import WITH_HEAD_START, HeadStart
+from search.trial.evaluate import Evaluator
 from search.trial.timed_input import timed_feeds
 from search.trial.workbench import Workbench, open_workbench
 
@@ -53,6 +55,7 @@ class Campaign:
         seed: Its seed.
         time_s: The seconds that the caller gave the session, for the record; None for no such limit.
         target_samples: How many unseen samples the confirmation runs on the target itself.
+        recoverer: Recovers candidates after the search; None for no recovery.
         stages: Where the seconds are counted.
         listener: Told of every step.
     """
@@ -66,11 +69,12 @@ class Campaign:
     seed: int
     time_s: float | None
     target_samples: int | str | None
+    recoverer: Recoverer | None
     stages: StageClock
     listener: Listener
 
     def run(self, budget: Budget) -> SearchError | None:
-        """Search, then confirm; what ended either early, if something did.
+        """Search, recover if asked, then confirm; what ended any of it early, if something did.
 
         Raises:
             SearchError: Device, runtime, space or study are others than those of the run's trials.
@@ -103,12 +107,14 @@ class Campaign:
                         space=self.prepared.space,
                         heart=heart,
                         evaluator=evaluator,
-                        budget=budget,
+                        budget=self._search_budget(budget),
                         seed=self.seed,
                         stages=self.stages,
                         listener=self.listener,
                     )
                     failure = self._search(member)
+                if self.recoverer is not None and failure is None:
+                    failure = self._recover(self.recoverer, study, evaluator, budget)
                 return self._confirm_as_far_as_possible(study, bench, failure)
 
     @property
@@ -148,6 +154,30 @@ class Campaign:
             failure = None
         replace(aim, is_over=True).tell(member.study)
         return failure
+
+    def _search_budget(self, budget: Budget) -> Budget:
+        """What is left for the search when the recovery has its share of the time."""
+        if self.recoverer is None or budget.deadline_s is None:
+            return budget
+        return replace(budget, deadline_s=budget.deadline_s - self.recoverer.plan.seconds_of(self.time_s))
+
+    def _recover(
+        self, recoverer: Recoverer, study: "optuna.Study", evaluator: Evaluator, budget: Budget
+    ) -> SearchError | None:
+        """Recover what is due; what ended it early, if something did."""
+        trials = study.get_trials(deepcopy=False)
+        until_s = time.monotonic() + recoverer.plan.seconds_of(self.time_s)
+        try:
+            recoverer.run(
+                read_points(trials, self.prepared.space),
+                policies_by_digest(trials, self.prepared.space),
+                evaluator,
+                study.user_attrs.get(FP32_MS),
+                until_s if budget.deadline_s is None else min(until_s, budget.deadline_s),
+            )
+        except TargetError as error:
+            return TargetLostError(f"the target went away in the recovery: {error}")
+        return None
 
     def _aim(self, budget: Budget) -> Aim:
         if budget.deadline_s is None:
@@ -200,7 +230,9 @@ class Campaign:
         )
 
     def _begin_session(self, budget: Budget) -> None:
-        asked = {"trials": budget.trials, "time_s": self.time_s}
+        asked: dict[str, Any] = {"trials": budget.trials, "time_s": self.time_s}
+        if self.recoverer is not None:
+            asked |= self.recoverer.plan.to_config()
         self.folder.begin_session(
             {
                 "started_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

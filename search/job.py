@@ -1,4 +1,4 @@
-"""The main job: search a network on a target, confirm the front, and leave a run folder behind."""
+"""The main job: search a network on a target, recover and confirm the front, and leave a run folder behind."""
 
 import time
 from pathlib import Path
@@ -10,6 +10,7 @@ from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
 from search.loop import Budget
 from search.progress import Listener, Progress, silent
+from search.recovery.plan import DEFAULT_EPOCHS, OFF, plan_of
 from search.results import RunResult
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.session import Session
@@ -32,9 +33,12 @@ def run(
     target_samples: int | str | None = None,
     storage: str | None = None,
     study_name: str | None = None,
+    recover: str = OFF,
+    recover_epochs: int = DEFAULT_EPOCHS,
+    recover_time_s: float | None = None,
     listener: Listener = silent,
 ) -> RunResult:
-    """Search, confirm and report; on the folder of an earlier run, continue it.
+    """Search, recover if asked, confirm and report; on the folder of an earlier run, continue it.
 
     Args:
         workload: A workload, a built-in's name, or the path of a Python file.
@@ -52,6 +56,10 @@ def run(
             run was begun, by default `study.db` in its folder. Given to a fresh folder, a study that is there already
             is gone on with. No password is ever stored.
         study_name: The study's name there; None for one that follows from workload and target.
+        recover: `front` recovers the weights of the front's candidates, and of those close behind it, after the search
+            and before the confirmation; `off` recovers nothing.
+        recover_epochs: Passes over the data that they learn from.
+        recover_time_s: Seconds for all of it; None for a third of `time_s`, or half an hour where that is not given.
         listener: Told of every step.
 
     Raises:
@@ -64,6 +72,9 @@ def run(
     """
     started_s = time.monotonic()
     _check_call(trials, time_s, sampler, target_samples)
+    recovery = plan_of(recover, recover_epochs, recover_time_s, seed)
+    if recovery is not None:
+        recovery.seconds_of(time_s)
     stages = StageClock()
     listener(Progress(stage="export", done=0, total=1))
     with stages.stage("reading the workload"):
@@ -87,6 +98,7 @@ def run(
         listener=listener,
         storage=storage,
         study_name=study_name,
+        recovery=recovery,
     )
     with folder.locked(), disk_errors(folder.path):
         return session.run(budget)

@@ -9,13 +9,15 @@ class Progress:
     """One sign of life.
 
     Attributes:
-        stage: `export`, `calibration`, `baseline`, `layer times`, `sweep`, `search`, `confirmation` or `report`.
+        stage: `export`, `calibration`, `baseline`, `layer times`, `sweep`, `search`, `recovery`,
+            `confirmation` or `report`.
         done: Steps done in this stage.
         total: Steps in this stage; None where a deadline ends it.
         front_size: Points on the front so far.
         best_speedup: Largest speedup close to FP32's metric; None before there is one.
         close: What counts as close, in words.
         remaining_s: Seconds left until the front is confirmed, estimated; None before that can be told.
+        detail: What the step is at, where that changes from step to step.
         note: What happened, for a log line; empty for a plain tick.
     """
 
@@ -26,6 +28,7 @@ class Progress:
     best_speedup: float | None = None
     close: str = "1 point"
     remaining_s: float | None = None
+    detail: str = ""
     note: str = ""
 
 

@@ -15,8 +15,12 @@ from search.folder.timings import Timings
 from search.loop import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
-from search.recovery.recoveries import with_recovered
+from search.recovery.lessons import lessons_of
+from search.recovery.plan import RecoveryPlan
+from search.recovery.recover import Recoverer
+from search.recovery.recoveries import read_recoveries, with_recovered
 from search.recovery.remake import Remaker
+from search.recovery.state import StateFile
 from search.results import RunResult, read_result, write_results
 from search.stages import StageClock
 from search.study.address import SECTION, StudyAddress, choose_address
@@ -46,6 +50,7 @@ class Session:
         storage: The URL of the study's database; None for the one that the folder names, by default its own file.
         study_name: The study's name there; None for the one that the folder names, or that follows from what the run
             is.
+        recovery: What to recover after the search; None for nothing.
     """
 
     workload: Workload
@@ -60,9 +65,10 @@ class Session:
     listener: Listener
     storage: str | None = None
     study_name: str | None = None
+    recovery: RecoveryPlan | None = None
 
     def run(self, budget: Budget) -> RunResult:
-        """Prepare, search, confirm, report.
+        """Prepare, search, recover if asked, confirm, report.
 
         Raises:
             FailingTrialsError: Trials failed one after another; what there was before is confirmed and reported.
@@ -74,7 +80,10 @@ class Session:
             config = self._config()
             address = self._choose_address(config)
             is_resumed = self._adopt(config, address)
-            read_confirmations(self.folder)  # what is damaged should be said now, not after a night's search
+            (
+                read_confirmations(self.folder),
+                read_recoveries(self.folder),
+            )  # what is damaged should be said now, not after a night's search
         timings = Timings(self.folder, self.stages)
         listener = _keeping(self.listener, timings, address, self.stages)
         failure = None
@@ -88,7 +97,8 @@ class Session:
                 stages=self.stages,
                 listener=listener,
             )
-            if not (is_resumed and self._is_done(prepared, address, budget)):
+            recoverer = self._recoverer(prepared, listener)
+            if not (is_resumed and self._is_done(prepared, address, budget, recoverer)):
                 campaign = Campaign(
                     prepared=prepared,
                     folder=self.folder,
@@ -99,6 +109,7 @@ class Session:
                     seed=self.seed,
                     time_s=self.time_s,
                     target_samples=self.target_samples,
+                    recoverer=recoverer,
                     stages=self.stages,
                     listener=listener,
                 )
@@ -150,8 +161,30 @@ class Session:
         self.folder.adopt({**config, SECTION: address.to_config()}, has_study=is_resumed)
         return is_resumed
 
-    def _is_done(self, prepared: Prepared, address: StudyAddress, budget: Budget) -> bool:
-        """Whether earlier sessions have left nothing to search and nothing to confirm."""
+    def _recoverer(self, prepared: Prepared, listener: Listener) -> Recoverer | None:
+        """Whoever recovers, with what there is to learn from: if that is nothing, it should be said before the search.
+
+        Raises:
+            WorkloadError, CompressionError: There is nothing to learn from.
+        """
+        if self.recovery is None:
+            return None
+        StateFile(self.folder).remove()  # what a killed session was at
+        with self.stages.stage("reading the workload"):
+            lessons = lessons_of(self.workload)
+        return Recoverer(
+            compressor=prepared.compressor,
+            workload=self.workload,
+            lessons=lessons,
+            folder=self.folder,
+            plan=self.recovery,
+            threads=detect_machine().logical_cores,
+            stages=self.stages,
+            listener=listener,
+        )
+
+    def _is_done(self, prepared: Prepared, address: StudyAddress, budget: Budget, recoverer: Recoverer | None) -> bool:
+        """Whether earlier sessions have left nothing to search, to recover and to confirm."""
         if not has_study(address):  # a process was killed between making the file and making the study
             return False
         with self.stages.stage("storage"), load_study(address) as study:
@@ -159,7 +192,10 @@ class Session:
             trials = study.get_trials(deepcopy=False)
         if budget.trials is None or count_finished(trials) < budget.trials or not outcomes_of(trials):
             return False
-        return not unconfirmed(with_recovered(read_points(trials, prepared.space), self.folder), self.folder)
+        points = read_points(trials, prepared.space)
+        if recoverer is not None and recoverer.due(points):
+            return False
+        return not unconfirmed(with_recovered(points, self.folder), self.folder)
 
     def _report(self, prepared: Prepared, address: StudyAddress, listener: Listener) -> RunResult:
         listener(Progress(stage="report", done=0, total=1))

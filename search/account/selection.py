@@ -19,12 +19,15 @@ class Selection:
 
     `front` holds the non-dominated points from slow to fast: of the confirmed ones once there are any, of the searched
     ones before that. `dominated` holds confirmed points that the confirmation put behind others.
-    `searched` holds all rankable points but FP32. `excluded` counts complete points that are too unreliable to rank.
+    Where candidates were recovered, `before` is the front of the others, slow to fast: what it was before; else it is
+    empty. `searched` holds all rankable points but FP32. `excluded` counts complete points that are too unreliable to
+    rank.
     """
 
     confirmed: bool
     front: tuple[TrialPoint, ...]
     dominated: tuple[TrialPoint, ...]
+    before: tuple[TrialPoint, ...] = ()
     searched: tuple[TrialPoint, ...]
     fp32: TrialPoint | None
     all_8_bit: TrialPoint | None
@@ -60,19 +63,26 @@ def select(points: Sequence[TrialPoint]) -> Selection:
     confirmed = any(point.confirmed for point in rankable)
     fp32 = _labelled(rankable, FP32_LABEL)
     eligible = [point for point in rankable if point.confirmed] if confirmed else rankable
-    pairs = [(point.cost_ratio, -point.metric_drop) for point in eligible]
+    pairs = _pairs(eligible)
     front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
+    trials = [point for point in eligible if not point.recovered_from]
+    before = [trials[position] for position in reversed(pareto.front(_pairs(trials)))]
     on_front = {point.key for point in front}
     return Selection(
         confirmed=confirmed,
         front=front,
         dominated=tuple(p for p in eligible if confirmed and p is not fp32 and p.key not in on_front),
+        before=tuple(before) if len(trials) < len(eligible) else (),
         searched=tuple(point for point in rankable if point is not fp32),
         fp32=fp32,
         all_8_bit=_labelled(rankable, ALL_8_BIT_LABEL),
         knee=eligible[pareto.knee(pairs)] if len(front) > 2 else None,
         excluded=sum(point.state == "complete" and not point.rankable for point in points),
     )
+
+
+def _pairs(points: Sequence[TrialPoint]) -> list[pareto.Pair]:
+    return [(point.cost_ratio, -point.metric_drop) for point in points]
 
 
 def as_searched(point: TrialPoint) -> tuple[float, float]:

@@ -31,7 +31,28 @@ def status(run: RunArgument) -> None:
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return
     console.print(result.facts.trials_text, highlight=False)
+    _show_recovery(console, result)
     show_result(console, result)
+
+
+def _show_recovery(console: "Console", result: "RunResult") -> None:
+    """Show how far the recovery of a run is that goes on at this moment."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    from search.cli.watch import clock_text
+    from search.folder.run_folder import RunFolder
+    from search.recovery.state import read_state
+
+    state = read_state(RunFolder(result.folder))
+    if state is None:
+        return
+    line = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=state.candidates * state.steps, completed=state.done * state.steps + state.step, width=20)
+    left = f"{clock_text(state.remaining_s)} left"
+    line.add_row("Recovering candidates", bar, Text(f"{state.detail(result.facts.metric_name)} · {left}"))
+    console.print(line)
 
 
 def show_result(console: "Console", result: "RunResult") -> None:

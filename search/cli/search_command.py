@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.inputs import HostOption, StorageOption
+from search.recovery.plan import CHOICES, DEFAULT_EPOCHS, OFF
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 
@@ -65,6 +66,19 @@ def search(
             "the same search finds its study again.",
         ),
     ] = None,
+    recover: Annotated[
+        str,
+        typer.Option(
+            metavar="off|front",
+            help="front: after the search, train the front's candidates and those close behind it to win back what "
+            "compression cost: on the workload's training(), else by distillation on its calibration inputs.",
+        ),
+    ] = OFF,
+    recover_epochs: Annotated[int, typer.Option(min=1, help="With --recover: passes over the data.")] = DEFAULT_EPOCHS,
+    recover_time: Annotated[
+        str | None,
+        typer.Option(help="With --recover: how long it may take. Default a third of the time, else half an hour."),
+    ] = None,
     host: HostOption = None,
 ) -> None:
     """Search a network on a device and draw its Pareto front.
@@ -77,6 +91,8 @@ def search(
         paretune search mnist-resnet --trials 40 --out results/demo
 
         paretune search my_workload.py --target local-cpu --time 8h
+
+        paretune search my_workload.py --time 8h --recover front
 
         paretune search --model m.onnx --data val.npz --metric top1 --until 07:00
 
@@ -92,6 +108,10 @@ def search(
 
     if sampler not in SAMPLERS:
         raise typer.BadParameter(f"--sampler takes one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    if recover not in CHOICES:
+        raise typer.BadParameter(f"--recover takes one of {', '.join(CHOICES)}, got {recover!r}")
+    if recover == OFF and (recover_time is not None or recover_epochs != DEFAULT_EPOCHS):
+        raise typer.BadParameter("--recover-epochs and --recover-time say how to recover; give --recover front too")
     console = Console()
     limits_s = [parse_duration_s(time)] if time is not None else []
     limits_s += [seconds_until(until)] if until is not None else []
@@ -110,6 +130,9 @@ def search(
             target_samples=parse_count(target_samples, "--target-samples"),
             storage=storage,
             study_name=study,
+            recover=recover,
+            recover_epochs=recover_epochs,
+            recover_time_s=None if recover_time is None else parse_duration_s(recover_time, "--recover-time"),
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )

@@ -15,6 +15,7 @@ _TITLES = {
     "layer times": "Timing layers",
     "sweep": "Trying single layers",
     "search": "Searching",
+    "recovery": "Recovering candidates",
     "confirmation": "Confirming the front",
     "report": "Writing the report",
 }
@@ -87,8 +88,8 @@ def count(step: Step) -> str:
 
 
 def facts(step: Step) -> str:
-    """Front size, best speedup and time left, as far as they are known."""
-    parts = []
+    """What it is at, front size, best speedup and time left, as far as they are known."""
+    parts = [step.detail] if step.detail else []
     if step.front_size:
         parts.append(f"front {step.front_size}")
     if step.best_speedup is not None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from compress.errors import CompressionError
 from compress.recovery.lineage import Lineage
-from search.figures import FIGURE_NAMES
+from search.figures import FIGURE_NAMES, is_fraction
 from search.folder.run_folder import RunFolder, damaged
+from search.notation import drop_text, drop_unit, duration_text
 from search.point import TrialPoint
 from search.study.trials import Outcome
 
@@ -131,6 +132,21 @@ def how_recovered(lineage: Lineage) -> str:
     if not lineage.epochs:
         return lineage.method
     return f"{lineage.method}, {lineage.epochs} {'epoch' if lineage.epochs == 1 else 'epochs'}, seed {lineage.seed}"
+
+
+def said_of_recovery(point: TrialPoint, recovery: Recovery) -> str:
+    """What became of a point's recovery: '#12r: drop 41.20 → 1.10 points at 0.052 of FP32's cost (...)'."""
+    if recovery.outcome is None or recovery.lineage is None:
+        return f"{point.name} is not recovered: {recovery.reason}"
+    fraction = is_fraction(point.metric + point.metric_drop)
+    before, after = (
+        drop_text(drop, is_fraction=fraction) for drop in (point.metric_drop, recovery.outcome.metric_drop)
+    )
+    drops = f"{before} → {after} {drop_unit(is_fraction=fraction)}".rstrip()
+    return (
+        f"{point.name}r: drop {drops} at {recovery.outcome.cost_ratio:.3f} of FP32's cost "
+        f"({how_recovered(recovery.lineage)}, {duration_text(recovery.lineage.seconds)})"
+    )
 
 
 def _point(before: TrialPoint, outcome: Outcome, lineage: Lineage) -> TrialPoint:

@@ -23,6 +23,7 @@ from search.notation import (
 from search.point import COLUMNS, TrialPoint
 from search.report.commands import export_command
 from search.report.cost_words import words_of
+from search.report.recovery_words import recovery_text
 from search.report.target_words import warning_of
 
 FORMAT_VERSION = 1
@@ -47,6 +48,7 @@ def choice_lines(choice: Choice, budgets: Sequence[Budget], facts: ReportFacts, 
         f"  {'size':<12} {size_text(point.model_bytes)}",
         f"  {'policy':<12} {point.policy_summary}",
     ]
+    lines += [f"  {'recovery':<12} {said}" for said in (recovery_text(point),) if said]
     lines += [f"  {'warning':<12} {said}" for said in (warning_of(point),) if said]
     lines += [
         f"  {'uncertain':<12} {budget.quantity.option} {budget.limit:g} lies inside the 95% interval: measured again, "

@@ -18,6 +18,7 @@ from search.notation import (
 )
 from search.point import TrialPoint
 from search.report.cost_words import words_of
+from search.report.recovery_words import recovery_note, recovery_text
 from search.report.target_words import summary_of, warning_of
 
 if TYPE_CHECKING:
@@ -112,11 +113,11 @@ def _policy(point: TrialPoint, selection: Selection) -> Text:
     from rich.text import Text
 
     marks = ", ".join(([point.label] if point.label else []) + (["knee"] if point is selection.knee else []))
-    warning = warning_of(point)
-    below = (f"\n{warning}" if warning else "", "yellow")
+    said = ((recovery_text(point), "magenta"), (warning_of(point), "yellow"))
+    below = [(f"\n{text}", style) for text, style in said if text]
     if point.label:  # its name says what the summary would
-        return Text.assemble((marks, "bold"), below)
-    return Text.assemble((f"{marks}: " if marks else "", "bold"), point.policy_summary, below)
+        return Text.assemble((marks, "bold"), *below)
+    return Text.assemble((f"{marks}: " if marks else "", "bold"), point.policy_summary, *below)
 
 
 def _caption(selection: Selection, facts: ReportFacts) -> str:
@@ -125,6 +126,9 @@ def _caption(selection: Selection, facts: ReportFacts) -> str:
     parts = [f"[low, high]: {intervals}. drop: FP32 minus candidate, in {unit}."]
     if selection.knee is not None:
         parts.append("knee: the best compromise.")
+    note = recovery_note(selection)
+    if note:
+        parts.append(note)
     if selection.dominated:
         count = len(selection.dominated)
         parts.append(f"{count} confirmed {'point' if count == 1 else 'points'} fell behind others and left the front.")

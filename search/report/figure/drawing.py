@@ -57,7 +57,8 @@ def front_figure(points: Sequence[TrialPoint], facts: ReportFacts) -> Figure:
     view = view_of(selection)
     figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.085, 0.15, 0.835, 0.655))
+    bottom = 0.18 if selection.before else 0.15  # what recovery adds takes a second line of the legend
+    axes = figure.add_axes((0.085, bottom, 0.835, 0.805 - bottom))
     fp32_metric = facts.fp32_metric
     axes.set_xlim(view.gain_low, view.gain_high)
     axes.set_ylim(fp32_metric - view.drop_high, fp32_metric - view.drop_low)

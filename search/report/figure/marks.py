@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.account.selection import Selection, as_searched
 from search.point import TrialPoint
-from search.report.figure.style import EIGHT_BIT, FAINT, FP32, FRONT, INK, KNEE
+from search.report.figure.style import EIGHT_BIT, FAINT, FP32, FRONT, INK, KNEE, RECOVERED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,25 +38,47 @@ def _draw_front(axes: Axes, selection: Selection, fp32_metric: float) -> None:
         line = [(1.0, fp32_metric), *line]
     axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=FRONT, linewidth=1.2, alpha=0.55,
               linestyle="-" if confirmed else "--", zorder=3)  # fmt: skip
-    shown = [point for point in selection.front if point is not selection.fp32]
+    _draw_before(axes, selection, fp32_metric)
+    shown, recovered = _apart(point for point in selection.front if point is not selection.fp32)
     name = "confirmed front" if confirmed else "front so far, not yet confirmed"
     _draw_with_intervals(axes, shown, fp32_metric, label=f"{name}, 95% intervals", filled=confirmed)
-    if selection.dominated:
-        _draw_with_intervals(
-            axes, selection.dominated, fp32_metric, label="confirmed, no longer on the front", filled=False, faint=True
-        )
+    behind, recovered_behind = _apart(selection.dominated)
+    if behind:
+        label = "confirmed, no longer on the front"
+        _draw_with_intervals(axes, behind, fp32_metric, label=label, filled=False, faint=True)
+    look = {"color": RECOVERED, "shape": "^"}
+    if recovered:
+        _draw_with_intervals(axes, recovered, fp32_metric, label="recovered", filled=confirmed, **look)
+    if recovered_behind:
+        label = "recovered, not on the front"
+        _draw_with_intervals(axes, recovered_behind, fp32_metric, label=label, filled=False, faint=True, **look)
+
+
+def _apart(points: Iterable[TrialPoint]) -> tuple[list[TrialPoint], list[TrialPoint]]:
+    """Points as the search had them, and those whose weights were recovered."""
+    every = list(points)
+    return [point for point in every if not point.recovered_from], [point for point in every if point.recovered_from]
+
+
+def _draw_before(axes: Axes, selection: Selection, fp32_metric: float) -> None:
+    """Draw what the front was before recovery."""
+    if selection.before:
+        line = [(point.gain, fp32_metric - point.metric_drop) for point in selection.before]
+        axes.step([x for x, _ in line], [y for _, y in line], where="pre", color=FRONT, linewidth=1.0, alpha=0.6,
+                  linestyle=":", zorder=3, label="front before recovery")  # fmt: skip
 
 
 def _draw_with_intervals(
-    axes: Axes, points: Sequence[TrialPoint], fp32_metric: float, *, label: str, filled: bool, faint: bool = False
-) -> None:
+    axes: Axes, points: Sequence[TrialPoint], fp32_metric: float, *, label: str, filled: bool, faint: bool = False,
+    color: str = FRONT, shape: str = "o",
+) -> None:  # fmt: skip
     gains = np.array([point.gain for point in points])
     drops = np.array([point.metric_drop for point in points])
     across = [(p.gain - 1 / p.cost_ratio_high, 1 / p.cost_ratio_low - p.gain) for p in points]
     along = [(p.metric_drop_high - p.metric_drop, p.metric_drop - p.metric_drop_low) for p in points]
     axes.errorbar(
-        gains, fp32_metric - drops, xerr=_bars(across), yerr=_bars(along), fmt="o", color=FRONT,
-        markersize=5 if faint else 7, markerfacecolor=FRONT if filled else "white", markeredgecolor=FRONT,
+        gains, fp32_metric - drops, xerr=_bars(across), yerr=_bars(along), fmt=shape, color=color,
+        markersize=5 if faint else 7, markerfacecolor=color if filled else "white", markeredgecolor=color,
         markeredgewidth=1.2, elinewidth=1.1, capsize=2.5, alpha=0.5 if faint else 1.0, zorder=4 if faint else 5,
         label=label,
     )  # fmt: skip

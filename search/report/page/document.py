@@ -70,7 +70,7 @@ def page_text(
         table=front_table([(selection, facts)]),
         target_note=safe(summary_of(selection.front) if target else ""),
         sections="\n\n".join(part for part in (_layers(selection), account_section(account, facts)) if part),
-        explained=explained(facts, shows_target=target),
+        explained=explained(facts, shows_target=target, shows_recovered=bool(selection.before)),
         facts_title="The run",
         circumstances=run_facts(points, facts),
     )

@@ -37,9 +37,13 @@ intervals hold the true value. When the intervals of two points overlap widely, 
 Points of the front are therefore measured afresh, on samples that the search never saw: these are the confirmed
 values, and the ones to rely on. They are usually a little worse. Grey points are search values, placed by their drop
 from FP32.</dd></div>"""
+_RECOVERED = """<div><dt>Recovered (#…r, triangles)</dt><dd>The candidate of that number with weights that were
+recovered after the search, by training or by refitting; its own line says how, and from what data. It is a candidate of
+its own: built, checked, measured and confirmed like any other. The dotted line is the front as it was before.</dd>
+</div>"""
 
 
-def explained(facts: ReportFacts, *, shows_target: bool) -> str:
+def explained(facts: ReportFacts, *, shows_target: bool, shows_recovered: bool = False) -> str:
     """Write the list of what the page's words mean for a run of this kind."""
     from string import Template
 
@@ -50,4 +54,5 @@ def explained(facts: ReportFacts, *, shows_target: bool) -> str:
         "best": "one with the fewest instructions" if facts.is_emulated else "fastest",
     }
     front, rest = (Template(text).substitute(words) for text in (_FRONT, _REST))
-    return "\n".join([front, _COST[facts.is_emulated], *([_TARGET] if shows_target else []), rest])
+    recovered = [_RECOVERED] if shows_recovered else []
+    return "\n".join([front, _COST[facts.is_emulated], *([_TARGET] if shows_target else []), *recovered, rest])

@@ -11,6 +11,7 @@ from search.point import TrialPoint
 from search.report.cost_words import words_of
 from search.report.page.embedding import safe
 from search.report.page.points import shown_points
+from search.report.recovery_words import recovery_text
 from search.report.target_words import said_of_target
 
 _TEXT_CELL = ' class="text"'
@@ -76,7 +77,7 @@ def _row(point: TrialPoint, run: int, runs: Sequence[Run], *, has_search: bool, 
     ]
     cells += _search_cells(point, facts) if has_search else []
     cells += [_target_cell(point)] if has_target else []
-    policy = "; ".join(part for part in (point.policy_summary, point.reason) if part)
+    policy = "; ".join(part for part in (point.policy_summary, recovery_text(point), point.reason) if part)
     cells += [_cell(point.grade, point.grade), _cell(policy, policy)]
     target = _cell(facts.target_name, facts.target_name) if len(runs) > 1 else ""
     return (

@@ -31,7 +31,9 @@ const paretune = (() => {
     state,
     places,
     // Roles that are drawn hollow, and whose colour they take.
-    hollow: { draft: "front", dominated: "dominated" },
+    hollow: {
+      draft: "front", dominated: "dominated", "recovered-draft": "recovered", "recovered-behind": "recovered",
+    },
     narrow: matchMedia("(max-width: 40rem)"),
     color,
     same,

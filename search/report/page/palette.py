@@ -19,6 +19,8 @@ PALETTE: dict[str, tuple[str, str]] = {
     "fp32": ("#1d2126", "#f2f4f6"),
     "searched": ("#8c939b80", "#8c939b80"),
     "broken": ("#c3c9cf", "#3d444c"),
+    "recovered": ("#8c3f86", "#e6a3cf"),
+    "before": ("#5292bb", "#4a8db0"),
     "move": ("#a3518a", "#d58fbd"),
     "chosen": ("#1d2126", "#ffffff"),
     "bits-32": ("#eceef0", "#2b3138"),

@@ -25,6 +25,7 @@ from search.notation import (
 from search.point import FP32_LABEL, TrialPoint
 from search.report.commands import POINT_DIGITS
 from search.report.cost_words import words_of
+from search.report.recovery_words import recovery_text
 from search.report.target_words import said_of_target
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -127,6 +128,7 @@ def point_lines(point: TrialPoint, facts: ReportFacts) -> list[str]:
         f"drop {drops[0]} {interval_text(drops[1], drops[2])} {unit}".rstrip(),
         f"{size_text(point.model_bytes)}, {point.grade}",
         point.policy_summary,
+        recovery_text(point),
     ]
     if point.confirmed and point.label != FP32_LABEL:
         gain, drop = as_searched(point)

@@ -14,6 +14,9 @@ from search.account.selection import Selection, as_searched
 from search.point import TrialPoint
 from search.report.page.points import shown_points
 
+_BEHIND = ("dominated", "recovered-behind")
+_TRIANGLE = "triangle-up"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
@@ -43,8 +46,17 @@ class Drawing:
             "x": [x for x, _ in places], "y": [y for _, y in places],
             "error_x": _bars([(x - low, high - x) for (x, _), (low, high) in zip(places, ends, strict=True)]),
             "error_y": _bars([(p.metric_drop_high - p.metric_drop, p.metric_drop - p.metric_drop_low) for p in points]),
-            "mode": "markers", "name": name, "marker": {"size": 8 if role == "dominated" else 11, **marker},
+            "mode": "markers", "name": name, "marker": {"size": 8 if role in _BEHIND else 11, **marker},
             **self._known(points, role),
+        }  # fmt: skip
+
+    def before_trace(self) -> dict[str, Any]:
+        """The steps between the points of what the front was before recovery."""
+        places = [self.place(point) for point in self.selection.before]
+        return {
+            "x": [x for x, _ in places], "y": [y for _, y in places], "mode": "lines", "hoverinfo": "skip",
+            "line": {"shape": "vh", "dash": "dot", "width": 1.5},
+            "name": "front before recovery", "meta": {"role": "before"},
         }  # fmt: skip
 
     def line_trace(self, role: str, *, shape: str) -> dict[str, Any]:
@@ -100,13 +112,21 @@ def single_run_traces(drawing: Drawing) -> list[dict[str, Any]]:
     """Draw a run: all that was searched faintly, its front with intervals, FP32, all 8-bit and the knee."""
     selection = drawing.selection
     name = "confirmed front" if selection.confirmed else "front so far, not yet confirmed"
-    shown = [point for point in selection.front if point is not selection.fp32]
+    shown = [point for point in selection.front if not point.recovered_from and point is not selection.fp32]
+    recovered = [point for point in selection.front if point.recovered_from]
+    behind = [point for point in selection.dominated if not point.recovered_from]
+    recovered_behind = [point for point in selection.dominated if point.recovered_from]
     traces = [
         drawing.searched_trace(),
         *([drawing.move_trace()] if selection.confirmed else []),
         drawing.line_trace("line", shape="vh"),
-        drawing.front_trace("confirmed, no longer on the front", "dominated", selection.dominated),
+        drawing.before_trace(),
+        drawing.front_trace("confirmed, no longer on the front", "dominated", behind),
+        drawing.front_trace("recovered, not on the front", "recovered-behind", recovered_behind, symbol=_TRIANGLE),
         drawing.front_trace(f"{name}, 95% intervals", "front" if selection.confirmed else "draft", shown),
+        drawing.front_trace(
+            "recovered", "recovered" if selection.confirmed else "recovered-draft", recovered, symbol=_TRIANGLE
+        ),
         drawing.mark_trace(selection.fp32, "FP32", "fp32", symbol="diamond", size=14),
     ]
     if selection.all_8_bit is not None and selection.all_8_bit is not selection.fp32:

@@ -1,0 +1,70 @@
+"""What a session is asked to recover."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from search.errors import SearchError
+
+OFF, FRONT = "off", "front"
+CHOICES = (OFF, FRONT)
+"""`front` trains the front's points and what lies close behind it, after the search."""
+DEFAULT_EPOCHS = 3
+DEFAULT_SECONDS = 1800.0
+SHARE = 1 / 3
+"""Of a session's time, unless told otherwise; `DEFAULT_SECONDS` where the session has no end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryPlan:
+    """How candidates are recovered.
+
+    Attributes:
+        epochs: Passes over the data.
+        time_s: Seconds for all of it, confirmation included; None for a share of the session's.
+        seed: Of the training.
+
+    Raises:
+        SearchError: A value is out of range.
+    """
+
+    epochs: int = DEFAULT_EPOCHS
+    time_s: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise SearchError(f"recover_epochs must be at least 1, got {self.epochs}")
+        if self.time_s is not None and not self.time_s > 0:
+            raise SearchError(f"recover_time_s must be above 0 seconds, got {self.time_s}")
+
+    def to_config(self) -> dict[str, Any]:
+        """As the run's configuration has it."""
+        asked = {"recover": FRONT, "recover_epochs": self.epochs, "recover_seed": self.seed}
+        return asked if self.time_s is None else {**asked, "recover_time_s": self.time_s}
+
+    def seconds_of(self, session_s: float | None) -> float:
+        """Seconds for the recovery in a session that lasts `session_s`, or has no end.
+
+        Raises:
+            SearchError: The session would have no time left to search.
+        """
+        if session_s is not None and self.time_s is not None and self.time_s >= session_s:
+            raise SearchError(
+                f"recover_time_s must leave time to search: got {self.time_s:g} of {session_s:g} seconds; give less "
+                "of it, or more time"
+            )
+        if self.time_s is not None:
+            return self.time_s
+        return DEFAULT_SECONDS if session_s is None else SHARE * session_s
+
+
+def plan_of(recover: str, epochs: int, time_s: float | None, seed: int) -> RecoveryPlan | None:
+    """The plan that a caller's words make; None for no recovery.
+
+    Raises:
+        SearchError: A value is out of range.
+    """
+    if recover not in CHOICES:
+        raise SearchError(f"recover takes one of {', '.join(CHOICES)}, got {recover!r}")
+    plan = RecoveryPlan(epochs=epochs, time_s=time_s, seed=seed)
+    return None if recover == OFF else plan

@@ -1,0 +1,137 @@
+"""After the search: candidates of the front, and close behind it, get their weights recovered, and new figures.
+
+The best come first, each is kept as soon as it has figures, and what does not fit into the time is left for the same
+command on another day.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from compress.policy import Policy
+from compress.recovery.lessons import Lessons
+from compress.recovery.settings import RecoverySettings
+from compress.stitch import Compressor
+from search.folder.run_folder import RunFolder
+from search.point import TrialPoint
+from search.progress import Listener
+from search.recovery.attempt import Attempts, Pace
+from search.recovery.lessons import said_of_lessons
+from search.recovery.nominees import nominate
+from search.recovery.plan import RecoveryPlan
+from search.recovery.recoveries import Asked, read_recoveries, said_of_recovery, write_recoveries
+from search.recovery.relatives import Relatives
+from search.recovery.telling import Telling, said_of_rest
+from search.recovery.training import Trainer
+from search.stages import StageClock
+from search.trial.evaluate import Evaluator
+from workloads import Workload
+
+
+@dataclass(kw_only=True, eq=False)
+class Recoverer:
+    """Recovers candidates of a run.
+
+    Attributes:
+        compressor: Builds them.
+        workload: What they are of.
+        lessons: What there is to learn from.
+        folder: The run's folder.
+        plan: What was asked for.
+        threads: Threads for the training.
+        stages: Where the seconds are counted.
+        listener: Told of every step.
+        clock: Monotonic seconds.
+    """
+
+    compressor: Compressor
+    workload: Workload
+    lessons: Lessons
+    folder: RunFolder
+    plan: RecoveryPlan
+    threads: int
+    stages: StageClock
+    listener: Listener
+    clock: Callable[[], float] = time.monotonic
+
+    def due(self, points: Sequence[TrialPoint]) -> list[TrialPoint]:
+        """What is worth recovering and has not been tried in this way, the best first.
+
+        Args:
+            points: The study's, as the search saw them.
+
+        Raises:
+            RunFolderError: The record of recoveries is damaged.
+        """
+        tried = {recovery.asked for recovery in read_recoveries(self.folder)}
+        return [point for point in nominate(points) if self._asked(point) not in tried]
+
+    def run(
+        self,
+        points: Sequence[TrialPoint],
+        policies: Mapping[str, Policy],
+        evaluator: Evaluator,
+        reference_ms: float | None,
+        until_s: float,
+    ) -> None:
+        """Recover what is due, as far as the time allows.
+
+        Args:
+            points: The study's, as the search saw them.
+            policies: Policy by candidate digest.
+            evaluator: On the part of the validation data that the search sees.
+            reference_ms: FP32's latency that ratios are multiplied with; None where instructions are counted.
+            until_s: When all of it should be done, confirmation of what was recovered included.
+
+        Raises:
+            RunFolderError: The disk is full, or the record damaged.
+            TargetError: The target is gone; what was recovered before is kept, and what was trained too.
+        """
+        due = self.due(points)
+        if not due:
+            return
+        telling = Telling(
+            folder=self.folder,
+            listener=self.listener,
+            candidates=len(due),
+            metric=self.workload.metric.name,
+            clock=self.clock,
+        )
+        pace = Pace(clock=self.clock)
+        attempts = self._attempts(telling, evaluator, reference_ms, pace)
+        with telling:
+            telling.say(f"recovering what compression cost, from {said_of_lessons(self.lessons, self.workload)}")
+            for position, point in enumerate(due):
+                left_s = until_s - self.clock() - pace.confirming_s(position + 1)
+                if left_s <= pace.candidate_s:
+                    telling.say(said_of_rest(due[position:]))
+                    return
+                telling.begin(point, until_s=until_s, typical_s=pace.candidate_s)
+                with pace.recovering():
+                    recovery = attempts.carry_out(self._asked(point), policies[point.digest], self._settings(left_s))
+                write_recoveries(self.folder, [*read_recoveries(self.folder), recovery])
+                attempts.trainer.forget(recovery.asked)
+                telling.end(said_of_recovery(point, recovery))
+
+    def _attempts(self, telling: Telling, evaluator: Evaluator, reference_ms: float | None, pace: Pace) -> Attempts:
+        trainer = Trainer(compressor=self.compressor, lessons=self.lessons, folder=self.folder, listener=telling.listen)
+        attempts = Attempts(
+            compressor=self.compressor,
+            trainer=trainer,
+            evaluator=evaluator,
+            relatives=Relatives(self.compressor),
+            folder=self.folder,
+            stages=self.stages,
+            reference_ms=reference_ms,
+            pace=pace,
+        )
+        for recovery in read_recoveries(self.folder):
+            if recovery.outcome is not None:
+                attempts.remember(recovery.outcome.digest)
+        return attempts
+
+    def _settings(self, left_s: float) -> RecoverySettings:
+        return RecoverySettings(epochs=self.plan.epochs, seed=self.plan.seed, threads=self.threads, time_limit_s=left_s)
+
+    def _asked(self, point: TrialPoint) -> Asked:
+        return point.digest, self.plan.epochs, self.plan.seed, self.lessons.digest
