@@ -18,6 +18,7 @@ from deploy.errors import RemeasuredOtherwiseError, UnreliableLatencyError
 from deploy.first_look import PROCESSES
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, Measurement, Meter, combine
+from latency.student_t import t_quantile
 from latency.transports import Transport
 
 WORKERS = 4
@@ -236,14 +237,13 @@ def level_of(found: Measurement, model: str = "candidate") -> Level:
         model: `candidate` or `baseline`.
     """
     import numpy as np
-    from scipy.special import stdtrit
 
     medians = [float(np.median(getattr(process, model).milliseconds(found.clock))) for process in found.processes]
     logs = np.log(medians)
     center, count = float(np.mean(logs)), len(logs)
     half = math.inf
     if count > 1:
-        half = float(stdtrit(count - 1, 0.975)) * float(np.std(logs, ddof=1)) / math.sqrt(count)
+        half = t_quantile(count - 1, 0.975) * float(np.std(logs, ddof=1)) / math.sqrt(count)
     return Level(ms=math.exp(center), ms_low=math.exp(center - half), ms_high=math.exp(center + half))
 
 

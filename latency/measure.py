@@ -16,7 +16,8 @@ from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.grading import baseline_level_ms, judge
 from latency.measurement import Measurement
 from latency.ring import WorkerRing
-from latency.rounds import CANDIDATE, Rounds
+from latency.loading import CANDIDATE, Loading
+from latency.rounds import Rounds
 from latency.statistics import SpreadPool
 from latency.target import machine_behind
 from latency.transports import open_transport
@@ -57,6 +58,15 @@ class Cost:
     measured: int = 0
     served: int = 0
     workers_lost: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sent:
+    """A candidate on the target: by what its measurement is found, its file, and how workers load it."""
+
+    key: MeasurementKey
+    path: str
+    loading: Loading
 
 
 class Meter:
@@ -121,6 +131,7 @@ class Meter:
         self._spread: dict[Clock, SpreadPool] = {which: SpreadPool() for which in _CLOCKS}
         self._best_baseline_ms: float | None = None
         self._since_renewal = 0
+        self._expected: _Sent | None = None
         self._open: tuple[Transport, WorkerRing, ExitStack] | None = None
 
     def __enter__(self) -> Self:
@@ -131,7 +142,6 @@ class Meter:
             preparation = self._baseline.preparation(transport, self._timing_cache)
             try:
                 ring = self._start_ring(transport, preparation)
-                _import_statistics()
                 ring.make_ready()
             except (WorkerError, OperationError) as error:
                 msg = f"the baseline cannot be measured on '{self._profile.name}': {error}"
@@ -155,7 +165,7 @@ class Meter:
         if self._open is not None:
             self._engines.close(self._open[0], self._timing_cache)
             self._open[2].close()
-            self._open = None
+            self._open = self._expected = None
 
     @property
     def runtime(self) -> str:
@@ -168,6 +178,38 @@ class Meter:
         if self._machine is None:
             raise RuntimeError("the meter is not open; use it in a with statement")
         return self._machine
+
+    def expect(
+        self, model: bytes, *, session_entries: Mapping[str, str] | None = None, digest: str | None = None
+    ) -> None:
+        """Lets the workers load what will probably be measured next, while the caller does something else.
+
+        Nothing is waited for, and what goes wrong is said by ``measure``. Another model than the one expected may be
+        measured all the same. Where files travel, or engines are built, it would cost more than it saves if nothing is
+        measured after all, and nothing is done.
+
+        Args:
+            model: the candidate, as it will be given to ``measure``.
+            session_entries: session entries that it needs, likewise.
+            digest: SHA-256 of ``model`` in hexadecimal, where it is known already; None finds it out.
+
+        Raises:
+            TargetError: this machine has no room for the candidate.
+        """
+        start = self._clock()
+        self._opened()
+        if self._profile.reach.transport == "local" and not self._profile.engine.builds:
+            entries = dict(session_entries or {})
+            key = self._key(model, entries, digest)
+            if self._log is None or key not in self._log:
+                self._forget_expected()
+                self._expected = self._send(model, entries, key)
+                self._expected.loading.begin()
+        self.cost.overhead_s += self._clock() - start
+
+    def _key(self, model: bytes, entries: Mapping[str, str], digest: str | None) -> MeasurementKey:
+        digest = digest or hashlib.sha256(model).hexdigest()
+        return self._baseline.key(digest, entries, hardware_id=self.machine.hardware_id, runtime=self._runtime)
 
     def measure(
         self,
@@ -195,8 +237,7 @@ class Meter:
         start = self._clock()
         entries = dict(session_entries or {})
         self._opened()
-        digest = digest or hashlib.sha256(model).hexdigest()
-        key = self._baseline.key(digest, entries, hardware_id=self.machine.hardware_id, runtime=self._runtime)
+        key = self._key(model, entries, digest)
         found = None if fresh or self._log is None else self._log.find(key)
         if found is not None:
             self.cost.served += 1
@@ -216,12 +257,14 @@ class Meter:
         self, model: bytes, entries: dict[str, str], key: MeasurementKey, effort: Effort, start: float
     ) -> Measurement:
         transport, ring, _stack = self._opened()
-        path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
-        self._engines.place(transport, built_path(path), key.model_digest)
+        sent = self._expected if self._expected is not None and self._expected.key == key else None
+        if sent is None:
+            self._forget_expected()
+            sent = self._send(model, entries, key)
+        self._expected = None
         rounds = Rounds(
             ring,
-            load_fields=self._baseline.load_fields(path, entries),
-            baseline_fields=None if self._profile.engine.runs_on_gpu else self._baseline.own_fields,
+            loading=sent.loading,
             effort=effort,
             patience_s=self._patience_s,
             time_is_up=lambda: self._clock() - start > effort.max_seconds,
@@ -229,13 +272,11 @@ class Meter:
         priors = {which: pool.prior() for which, pool in self._spread.items()}
         try:
             verdict = self._run(rounds, effort, start, priors)
-            if rounds.loaded is not None:
-                self._engines.keep(transport, rounds.loaded, CANDIDATE, built_path(path), key.model_digest)
+            if sent.loading.loaded is not None:
+                self._engines.keep(transport, sent.loading.loaded, CANDIDATE, built_path(sent.path), key.model_digest)
         finally:
-            rounds.clear_away()
+            self._clear_away(sent)
             self._renew(ring)
-            transport.remove(path)
-            self._engines.clear_away(transport, built_path(path))
             self._account(rounds, start)
         level_ms = baseline_level_ms(rounds.processes)
         self._best_baseline_ms = min(level_ms, self._best_baseline_ms or level_ms)
@@ -255,6 +296,29 @@ class Meter:
             overhead_s=round(self._clock() - start - rounds.inference_s, 6),
             taken_at=self._now().isoformat(timespec="seconds"),
         )
+
+    def _send(self, model: bytes, entries: Mapping[str, str], key: MeasurementKey) -> _Sent:
+        transport, ring, _stack = self._opened()
+        path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
+        self._engines.place(transport, built_path(path), key.model_digest)
+        loading = Loading(
+            ring,
+            load_fields=self._baseline.load_fields(path, entries),
+            baseline_fields=None if self._profile.engine.runs_on_gpu else self._baseline.own_fields,
+            patience_s=self._patience_s,
+        )
+        return _Sent(key=key, path=path, loading=loading)
+
+    def _clear_away(self, sent: _Sent) -> None:
+        transport, _ring, _stack = self._opened()
+        sent.loading.clear_away()
+        transport.remove(sent.path)
+        self._engines.clear_away(transport, built_path(sent.path))
+
+    def _forget_expected(self) -> None:
+        sent, self._expected = self._expected, None
+        if sent is not None:
+            self._clear_away(sent)
 
     def _run(self, rounds: Rounds, effort: Effort, start: float, priors: Mapping[Clock, SpreadPrior]) -> Verdict:
         """Takes passes until the ratio is known well enough or the effort is spent."""
@@ -298,8 +362,3 @@ class Meter:
             self._runtime = str(answer["runtime"])
         elif op == "machine" and self._machine is None:
             self._machine = machine_behind(self._profile.reach, answer)
-
-
-def _import_statistics() -> None:
-    """Imports what the first verdict needs, while the workers start."""
-    import scipy.special  # noqa: F401

@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from latency.student_t import t_quantile
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -161,7 +163,7 @@ def _half_width(within: float, samples: int, across: float, known: float) -> flo
     if total in {0.0, math.inf}:
         return total
     degrees = total**2 / (within**2 / max(1, samples) + across**2 / known)
-    return _t_quantile(degrees) * math.sqrt(total)
+    return t_quantile(degrees, (1 + _CONFIDENCE) / 2) * math.sqrt(total)
 
 
 def percentile_ms(samples_ms: Sequence[float], percent: int) -> float | None:
@@ -188,9 +190,3 @@ def _variance_of_median(values: NDArray[np.float64]) -> float:
         return 0.0
     deviation = _NORMAL_MAD * float(np.median(np.abs(values - np.median(values))))
     return _MEDIAN_OVER_MEAN * deviation**2 / (len(values) - 1)
-
-
-def _t_quantile(degrees: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, (1 + _CONFIDENCE) / 2))

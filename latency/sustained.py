@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from latency.baseline import Baseline
 from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.ring import WorkerRing
-from latency.rounds import BASELINE
+from latency.loading import BASELINE
 from latency.samples import Clock, Samples
+from latency.student_t import t_quantile
 from latency.transports import open_transport
 
 if TYPE_CHECKING:
@@ -117,13 +118,12 @@ class Drift:
     def _interval(self) -> tuple[float, float, float]:
         """A t-interval of the mean log ratio."""
         import numpy as np
-        from scipy.special import stdtrit
 
         logs = np.array(
             [math.log(_median(ends.after, self.clock) / _median(ends.before, self.clock)) for ends in self.processes]
         )
         mean = float(logs.mean())
-        half = float(stdtrit(len(logs) - 1, (1 + _CONFIDENCE) / 2)) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
+        half = t_quantile(len(logs) - 1, (1 + _CONFIDENCE) / 2) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
     def _median_ms(self, end: str) -> float:
