@@ -25,19 +25,27 @@ class Lesson:
     Attributes:
         feeds: Inputs by name, first axis the samples.
         targets: What the network should answer, first axis the samples; None where only the original network knows.
+        place: Which run of the lessons they were picked from, and from which positions; None for a run itself.
     """
 
     feeds: Feeds
     targets: NDArray[Any] | None = None
+    place: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.feeds.values()), ()))
 
-    def pick(self, positions: NDArray[np.int64]) -> "Lesson":
-        """The samples at `positions`, as copies."""
+    def pick(self, positions: NDArray[np.int64], *, run: int | None = None) -> "Lesson":
+        """The samples at `positions`, as copies.
+
+        Args:
+            positions: Any, in any order.
+            run: Which run of the lessons this is.
+        """
         return Lesson(
             feeds={name: np.ascontiguousarray(array[positions]) for name, array in self.feeds.items()},
             targets=None if self.targets is None else self.targets[positions],
+            place=None if run is None else (run, positions),
         )
 
 
@@ -102,15 +110,15 @@ class Lessons:
 
     def epoch(self, batch_size: int, generator: np.random.Generator) -> Iterator[Lesson]:
         """Every sample once, in an order that `generator` draws; a run's last batch may be smaller."""
+        orders = [generator.permutation(len(run)) for run in self.runs]
         pieces = [
-            (run, positions[start : start + batch_size])
-            for run in self.runs
-            for positions in (generator.permutation(len(run)),)
-            for start in range(0, len(run), batch_size)
+            (number, order[start : start + batch_size])
+            for number, order in enumerate(orders)
+            for start in range(0, len(order), batch_size)
         ]
         for index in generator.permutation(len(pieces)):
-            run, positions = pieces[index]
-            yield run.pick(positions)
+            number, positions = pieces[index]
+            yield self.runs[number].pick(positions, run=number)
 
     def batch_count(self, batch_size: int) -> int:
         """Batches of an epoch."""

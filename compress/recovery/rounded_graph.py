@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from compress.formats.placement import clamp_bounds, points_to_quantize, range_source
 from compress.formats.quantize import QuantizeLayers
@@ -91,6 +92,7 @@ def rehearse(compressor: Compressor, structure: FloatStructure, ranges: Mapping[
             if plan.format == "int8-dynamic":
                 _insert(node, 0, "RoundDynamically", {})
             _round_weight(node, limit=grid.limit, bits=grid.bits, block=grid.block)
+    common.RemoveUnusedNodesPass()(model)  # what the integers would have been dequantized by
     return RoundedGraph(model=model, ranges=tuple(learned))
 
 

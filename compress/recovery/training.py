@@ -18,6 +18,7 @@ from compress.recovery.lessons import Lesson, Lessons
 from compress.recovery.relatives import masks_of
 from compress.recovery.rounded_graph import LearnedRange, range_tensors, rehearse
 from compress.recovery.settings import RecoverySettings
+from compress.recovery.teacher import Teacher
 from compress.recovery.torch_graph.graph import TorchGraph
 from compress.stitch import Compressor
 
@@ -61,7 +62,7 @@ class Training:
         self._scales: dict[str, nn.Parameter] = {}
         self._learned: tuple[LearnedRange, ...] = ()
         self.first_ranges: Mapping[str, Range] | None = None
-        self._teacher = TorchGraph(compressor.network.model, {})
+        self._teacher = Teacher(compressor.network, lessons)
         self._student = TorchGraph(structure.model, self.weights)
         self._hints = hints_of(compressor.network, structure) if settings.hint_weight else {}
         self._answers = self._compare()
@@ -79,9 +80,8 @@ class Training:
 
     def _compare(self) -> tuple[Answer, ...]:
         run = self._lessons.runs[0]
-        with torch.no_grad():
-            found = self._teacher(_tensors(run.pick(np.arange(1))))
-        outputs = {name: found[name].numpy() for name in self._teacher.output_names}
+        found = self._teacher.ask(_tensors(run.pick(np.arange(1))), self._teacher.output_names)
+        outputs = {name: tensor.numpy() for name, tensor in found.items()}
         return answers_of(self._compressor.network.model, outputs, self._lessons)
 
     @property
@@ -141,12 +141,13 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self._settings.learning_rate * _rate(progress)
         feeds, targets = _tensors(lesson), lesson.targets
+        wanted = [*(answer.tensor for answer in self._answers), *self._hints]
         generator = np.random.default_rng((self._settings.seed, number))
         if self._blends and len(lesson) > 1 and generator.random() < self._settings.mixing:
             feeds, targets = _blended(feeds, generator), None
-        wanted = [*(answer.tensor for answer in self._answers), *self._hints]
-        with torch.no_grad():
-            teacher = self._teacher(feeds, wanted)
+            teacher = self._teacher.ask(feeds, wanted)
+        else:
+            teacher = self._teacher.answer(lesson, feeds, wanted)
         student = self._student(feeds, wanted)
         loss = self._loss(student, teacher, targets)
         self._optimizer.zero_grad()
