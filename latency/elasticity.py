@@ -33,7 +33,7 @@ _PRIOR_NOISE, _PRIOR_PAIRS = 0.025, 4.0
 _OWN_DEVIATION = 0.15
 _HUBER = 1.5
 _NORMAL_MEDIAN = 0.6745  # of a normal's absolute value, in standard deviations
-_ITERATIONS = 20
+_ITERATIONS, _CONVERGED = 50, 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,8 +118,10 @@ def fit_elasticity(readings: Iterable[SpeedReading], *, levels_apart: float = LE
     precision = 1.0 / _PRIOR_DEVIATION**2
     slope, variance, robust = 0.0, _PRIOR_NOISE**2, np.ones(len(rows))
     for _ in range(_ITERATIONS):
-        told = float((weights * robust * x * x).sum()) / variance
+        told, before = float((weights * robust * x * x).sum()) / variance, slope
         slope = float((weights * robust * x * y).sum()) / variance / (told + precision)
+        if abs(slope - before) < _CONVERGED:
+            break
         off = np.abs(y - slope * x)
         # A difference has twice the variance of a reading.
         variance = _noise_variance(off, weights)

@@ -96,6 +96,7 @@ def test_readings_come_together():
         assert (more > 0) == (reading.baseline_ms != FAST_MS)
 
 
+@settings(deadline=None)
 @given(
     levels=st.lists(st.floats(1.0, math.exp(0.99 * LEVELS_APART)), min_size=2, max_size=8),
     apart=st.lists(ratios, min_size=8, max_size=8),
