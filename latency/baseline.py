@@ -6,9 +6,9 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
+from latency.loading import BASELINE
 from latency.measurement import MeasurementKey
 from latency.ring import Request
-from latency.rounds import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

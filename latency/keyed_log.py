@@ -42,6 +42,10 @@ class KeyedLog(Generic[Key]):
         """How many different keys can be found."""
         return len(self._places)
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether it can be found."""
+        return key in self._places
+
     def find_line(self, key: Key) -> str | None:
         """The latest line with this key, or None."""
         place = self._places.get(key)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from latency.baseline import Baseline, built_path
+from latency.baseline import Baseline
 from latency.built_engines import BuiltEngines
 from latency.effort import SEARCH, Effort
 from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.grading import baseline_level_ms, judge
 from latency.measurement import Measurement
 from latency.ring import WorkerRing
-from latency.loading import CANDIDATE, Loading
 from latency.rounds import Rounds
+from latency.sending import Sending
 from latency.statistics import SpreadPool
 from latency.target import machine_behind
 from latency.transports import open_transport
@@ -58,15 +58,6 @@ class Cost:
     measured: int = 0
     served: int = 0
     workers_lost: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sent:
-    """A candidate on the target: by what its measurement is found, its file, and how workers load it."""
-
-    key: MeasurementKey
-    path: str
-    loading: Loading
 
 
 class Meter:
@@ -131,8 +122,7 @@ class Meter:
         self._spread: dict[Clock, SpreadPool] = {which: SpreadPool() for which in _CLOCKS}
         self._best_baseline_ms: float | None = None
         self._since_renewal = 0
-        self._expected: _Sent | None = None
-        self._open: tuple[Transport, WorkerRing, ExitStack] | None = None
+        self._open: tuple[WorkerRing, Sending, ExitStack] | None = None
 
     def __enter__(self) -> Self:
         start = self._clock()
@@ -146,7 +136,16 @@ class Meter:
             except (WorkerError, OperationError) as error:
                 msg = f"the baseline cannot be measured on '{self._profile.name}': {error}"
                 raise MeasurementError(msg) from error
-            self._open = (transport, ring, stack.pop_all())
+            stack.callback(self._engines.close, transport, self._timing_cache)
+            sending = Sending(
+                transport,
+                ring,
+                baseline=self._baseline,
+                engines=self._engines,
+                baseline_anew=not self._profile.engine.runs_on_gpu,
+                patience_s=self._patience_s,
+            )
+            self._open = (ring, sending, stack.pop_all())
         self.cost.overhead_s += self._clock() - start
         return self
 
@@ -163,9 +162,8 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open is not None:
-            self._engines.close(self._open[0], self._timing_cache)
             self._open[2].close()
-            self._open = self._expected = None
+            self._open = None
 
     @property
     def runtime(self) -> str:
@@ -197,14 +195,12 @@ class Meter:
             TargetError: this machine has no room for the candidate.
         """
         start = self._clock()
-        self._opened()
+        _ring, sending = self._opened()
         if self._profile.reach.transport == "local" and not self._profile.engine.builds:
             entries = dict(session_entries or {})
             key = self._key(model, entries, digest)
             if self._log is None or key not in self._log:
-                self._forget_expected()
-                self._expected = self._send(model, entries, key)
-                self._expected.loading.begin()
+                sending.expect(key, model, entries)
         self.cost.overhead_s += self._clock() - start
 
     def _key(self, model: bytes, entries: Mapping[str, str], digest: str | None) -> MeasurementKey:
@@ -250,18 +246,14 @@ class Meter:
 
     def renew(self) -> None:
         """Replaces the workers that have been used, in the background: what is measured next, fresh processes see."""
-        _transport, ring, _stack = self._opened()
+        ring, _sending = self._opened()
         ring.replace_all()
 
     def _measure(
         self, model: bytes, entries: dict[str, str], key: MeasurementKey, effort: Effort, start: float
     ) -> Measurement:
-        transport, ring, _stack = self._opened()
-        sent = self._expected if self._expected is not None and self._expected.key == key else None
-        if sent is None:
-            self._forget_expected()
-            sent = self._send(model, entries, key)
-        self._expected = None
+        ring, sending = self._opened()
+        sent = sending.take(key, model, entries)
         rounds = Rounds(
             ring,
             loading=sent.loading,
@@ -272,10 +264,9 @@ class Meter:
         priors = {which: pool.prior() for which, pool in self._spread.items()}
         try:
             verdict = self._run(rounds, effort, start, priors)
-            if sent.loading.loaded is not None:
-                self._engines.keep(transport, sent.loading.loaded, CANDIDATE, built_path(sent.path), key.model_digest)
+            sending.keep(sent)
         finally:
-            self._clear_away(sent)
+            sending.clear_away(sent)
             self._renew(ring)
             self._account(rounds, start)
         level_ms = baseline_level_ms(rounds.processes)
@@ -297,32 +288,9 @@ class Meter:
             taken_at=self._now().isoformat(timespec="seconds"),
         )
 
-    def _send(self, model: bytes, entries: Mapping[str, str], key: MeasurementKey) -> _Sent:
-        transport, ring, _stack = self._opened()
-        path = transport.put(model, f"candidate-{key.model_digest[:16]}.onnx")
-        self._engines.place(transport, built_path(path), key.model_digest)
-        loading = Loading(
-            ring,
-            load_fields=self._baseline.load_fields(path, entries),
-            baseline_fields=None if self._profile.engine.runs_on_gpu else self._baseline.own_fields,
-            patience_s=self._patience_s,
-        )
-        return _Sent(key=key, path=path, loading=loading)
-
-    def _clear_away(self, sent: _Sent) -> None:
-        transport, _ring, _stack = self._opened()
-        sent.loading.clear_away()
-        transport.remove(sent.path)
-        self._engines.clear_away(transport, built_path(sent.path))
-
-    def _forget_expected(self) -> None:
-        sent, self._expected = self._expected, None
-        if sent is not None:
-            self._clear_away(sent)
-
     def _run(self, rounds: Rounds, effort: Effort, start: float, priors: Mapping[Clock, SpreadPrior]) -> Verdict:
         """Takes passes until the ratio is known well enough or the effort is spent."""
-        _transport, ring, _stack = self._opened()
+        ring, _sending = self._opened()
         threads = self._profile.engine.threads
         number = 1
         while True:
@@ -352,10 +320,10 @@ class Meter:
         self.cost.overhead_s += self._clock() - start - rounds.inference_s
         self.cost.workers_lost += rounds.losses
 
-    def _opened(self) -> tuple[Transport, WorkerRing, ExitStack]:
+    def _opened(self) -> tuple[WorkerRing, Sending]:
         if self._open is None:
             raise RuntimeError("the meter is not open; use it in a with statement")
-        return self._open
+        return self._open[:2]
 
     def _note_answer(self, op: str, answer: Mapping[str, object]) -> None:
         if op == "hello":

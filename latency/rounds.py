@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from latency.errors import MeasurementError, OperationError, WorkerError
+from latency.loading import BASELINE, CANDIDATE
 from latency.samples import ProcessSamples, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from latency.effort import Effort
+    from latency.loading import Loading
     from latency.ring import Worker, WorkerRing
     from latency.transports import Connection
-
-BASELINE = "baseline"
-CANDIDATE = "candidate"
 
 _WARM_UP_S = 0.05
 _MIN_ROUNDS = 3  # of A-B-B-A in each process, so that a slow model has a dozen from four
@@ -32,8 +31,7 @@ class Rounds:
 
     Args:
         ring: the workers.
-        load_fields: the fields of the candidate's ``load`` request, but for the slot.
-        baseline_fields: those of the baseline, where it is loaded anew beside each candidate; None leaves it as it is.
+        loading: loads the candidate in them; it may have begun.
         effort: how long to time.
         patience_s: how long a request may take beyond the time it was given.
         time_is_up: whether the measurement has used its time.
@@ -43,8 +41,7 @@ class Rounds:
         self,
         ring: WorkerRing,
         *,
-        load_fields: Mapping[str, Any],
-        baseline_fields: Mapping[str, Any] | None = None,
+        loading: Loading,
         effort: Effort,
         patience_s: float,
         time_is_up: Callable[[], bool],
@@ -54,12 +51,10 @@ class Rounds:
         self.inference_s = 0.0
         self.losses = 0
         self._ring = ring
-        self._load_fields = dict(load_fields)
-        self._baseline_fields = baseline_fields
+        self._loading = loading
         self._effort = effort
         self._patience_s = patience_s
         self._time_is_up = time_is_up
-        self._loaded: list[Connection] = []
 
     @property
     def processes(self) -> list[ProcessSamples]:
@@ -84,32 +79,9 @@ class Rounds:
             msg = f"the candidate cannot be measured: {error}"
             raise MeasurementError(msg) from error
 
-    @property
-    def loaded(self) -> Connection | None:
-        """A worker that holds the candidate, if one lives."""
-        living = [worker.connection for worker in self._ring.workers if worker.ready and not worker.lost]
-        return next((connection for connection in living if connection in self._loaded), None)
-
     def forget(self) -> None:
         """Drops the samples so far: the machine was too crowded for them to say anything."""
         self._taken.clear()
-
-    def clear_away(self) -> None:
-        """Unloads the candidate from the workers that live, in all of them at once."""
-        living = [worker for worker in self._ring.workers if worker.ready and not worker.lost]
-        holding = [worker for worker in living if worker.connection in self._loaded]
-        asked = [w for w in holding if self._unloads(w, lambda connection: connection.post("unload", slot=CANDIDATE))]
-        for worker in asked:
-            self._unloads(worker, lambda connection: connection.collect(self._patience_s))
-
-    def _unloads(self, worker: Worker, step: Callable[[Connection], object]) -> bool:
-        try:
-            step(worker.connection)
-        except (WorkerError, OperationError) as error:
-            worker.lost = True
-            _log.warning("a worker was lost while unloading: %s", error)
-            return False
-        return True
 
     def _load_everywhere(self) -> None:
         """Loads the candidate where it is not loaded, in all those workers at once."""
@@ -119,54 +91,10 @@ class Rounds:
             except WorkerError as error:
                 self._lose(error)
                 continue
-            missing = [worker for worker in self._ring.workers if worker.connection not in self._loaded]
-            if not missing:
+            loss = self._loading.complete()
+            if loss is None:
                 return
-            self._load(missing)
-
-    def _load(self, workers: list[Worker]) -> None:
-        refusals: list[OperationError] = []
-        losses: list[WorkerError] = []
-        asked: dict[int, list[str]] = {}
-        for number, worker in enumerate(workers):
-            slots = self._slots_to_load(worker, baseline_first=bool(number % 2))
-            try:
-                for slot in slots:
-                    fields = self._load_fields if slot == CANDIDATE else self._baseline_fields or {}
-                    worker.connection.post("load", slot=slot, **fields)
-                asked[number] = slots
-            except WorkerError as error:
-                worker.lost = True
-                losses.append(error)
-        for number, slots in asked.items():
-            worker = workers[number]
-            for slot in slots:
-                try:
-                    worker.connection.collect(self._patience_s)
-                except OperationError as error:
-                    refusals.append(error)
-                except WorkerError as error:
-                    worker.lost = True
-                    losses.append(error)
-                    break
-                else:
-                    if slot == CANDIDATE:
-                        self._loaded.append(worker.connection)
-        if refusals:
-            raise refusals[0]
-        if losses:  # one candidate that kills the runtime kills every worker at once: that is one loss
-            self._lose(losses[0])
-
-    def _slots_to_load(self, worker: Worker, *, baseline_first: bool) -> list[str]:
-        """The candidate's, and the baseline's where that has been used: the two are then of one age.
-
-        A session that has run for a while is slower than a fresh one (0.4% to 1% after ten candidates, on a host that
-        watches its guests' memory). Every other worker loads the baseline first.
-        """
-        if self._baseline_fields is None or not worker.warm:
-            return [CANDIDATE]
-        worker.warm = False
-        return [BASELINE, CANDIDATE] if baseline_first else [CANDIDATE, BASELINE]
+            self._lose(loss)
 
     def _time_until_answered(self, worker: Worker) -> ProcessSamples:
         while True:

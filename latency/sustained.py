@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from latency.baseline import Baseline
 from latency.errors import MeasurementError, OperationError, WorkerError
-from latency.ring import WorkerRing
 from latency.loading import BASELINE
+from latency.ring import WorkerRing
 from latency.samples import Clock, Samples
 from latency.student_t import t_quantile
 from latency.transports import open_transport

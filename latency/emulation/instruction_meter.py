@@ -14,9 +14,9 @@ from latency.emulation.counter import Counter
 from latency.emulation.instruction_count import InstructionCount, ProcessCounts
 from latency.emulation.root import find_root
 from latency.errors import MeasurementError, OperationError, WorkerError
+from latency.loading import BASELINE
 from latency.measure import Cost
 from latency.ring import WorkerRing
-from latency.rounds import BASELINE
 from latency.target import machine_behind
 from latency.transports import open_transport
 
@@ -136,6 +136,11 @@ class InstructionMeter:
         if self._machine is None:
             raise RuntimeError("the meter is not open; use it in a with statement")
         return self._machine
+
+    def expect(
+        self, model: bytes, *, session_entries: Mapping[str, str] | None = None, digest: str | None = None
+    ) -> None:
+        """Nothing: an emulated processor is this machine's, and has no time to spare."""
 
     def measure(
         self,

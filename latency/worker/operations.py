@@ -14,7 +14,7 @@ from latency.worker.engine import EngineError
 from latency.worker.loadgen import run_loadgen
 from latency.worker.machine import machine_facts, machine_state
 from latency.worker.schedule import interleave, warm_up
-from latency.worker.turn import measuring
+from latency.worker.turn import measuring, working
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,14 +97,16 @@ class Operations:
     def load(self, slot: str, engine: str, path: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Loads a model file into a slot and binds the inputs; the slot's former model is closed.
 
-        ``settings`` are the engine's, and ``affinity``: logical cores to stay on, or None.
+        ``settings`` are the engine's, and ``affinity``: logical cores to stay on, or None. It is hard work, for which
+        nobody waits at once: it is not done while times are taken on this machine.
         """
         self.unload(slot)
         _stay_on(settings.get("affinity"))
         loaded = self._engine_class(engine)()
         try:
-            loaded.load(Path(path).read_bytes(), settings)
-            loaded.bind(self._inputs)
+            with working():
+                loaded.load(Path(path).read_bytes(), settings)
+                loaded.bind(self._inputs)
         except BaseException:
             loaded.close()  # what it took of a GPU would be missing for the next model
             raise

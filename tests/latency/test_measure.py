@@ -258,3 +258,32 @@ def test_a_digest_that_is_known_stands_for_one_that_would_be_found(
         known = meter.measure(candidate, digest=hashlib.sha256(candidate).hexdigest())
     with Meter(profile, baseline, feeds, effort=quick, workers=2) as meter:
         assert meter.measure(candidate).key == known.key
+
+
+def test_what_is_expected_is_loaded_ahead_and_anything_may_come_of_it(
+    profile: HardwareProfile, baseline: bytes, candidate: bytes, feeds: Feeds, quick: Effort, tmp_path: Path
+) -> None:
+    log = MeasurementLog(tmp_path / "measurements.jsonl")
+    transport = LocalTransport()
+
+    def sent() -> list[str]:
+        return sorted(path.name for path in Path(transport.path("any")).parent.glob("candidate-*"))
+
+    with Meter(profile, baseline, feeds, effort=quick, log=log, transport=transport, workers=2) as meter:
+        meter.expect(candidate)
+        assert len(sent()) == 1
+        meter.expect(b"no model at all")
+        assert len(sent()) == 1, "what was expected before has been cleared away"
+        meter.measure(candidate)
+        assert sent() == []
+        meter.expect(b"no model at all")
+        with pytest.raises(MeasurementError, match="cannot be measured"):
+            meter.measure(b"no model at all")
+        kept = len(log)
+        meter.expect(candidate)
+        assert len(sent()) == 1 - kept, "nothing is sent of what the log has"
+        meter.expect(baseline)
+        kill_all_workers()
+        assert len(meter.measure(baseline).processes) == 2
+        assert 1 <= meter.cost.workers_lost <= 2
+        assert sent() == []

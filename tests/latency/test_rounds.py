@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from latency.effort import Effort
+from latency.errors import OperationError, WorkerError
+from latency.loading import Loading
 from latency.ring import Worker
 from latency.rounds import Rounds
 
@@ -16,11 +18,17 @@ class ScriptedWorkerConnection:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
+        self.unanswered = 0
+        self.answers_with: Exception | None = None
 
     def post(self, op: str, **fields: Any) -> None:
         self.asked.append((op, fields.get("slot", fields.get("slots"))))
+        self.unanswered += 1
 
     def collect(self, _timeout_s: float) -> dict[str, Any]:
+        self.unanswered -= 1
+        if self.answers_with is not None:
+            raise self.answers_with
         rows = [[1_000_000, 1_000_000, 0]] * 4
         return {"samples": [rows, rows], "rounds": 2, "stays": [1, 1], "untimed_ns": 0, "inference_ns": 0}
 
@@ -39,22 +47,34 @@ class ScriptedRing:
         """They are."""
 
 
+def load(ring: ScriptedRing, *, anew: bool = True) -> Loading:
+    return Loading(
+        ring,  # type: ignore[arg-type]
+        load_fields={"path": "candidate"},
+        baseline_fields={"path": "baseline"} if anew else None,
+        patience_s=1.0,
+    )
+
+
+@pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("anew", [True, False])
-def test_baseline_that_has_been_used_is_loaded_anew_first_in_every_other_worker(anew: bool) -> None:
+def test_baseline_that_has_been_used_is_loaded_anew_first_in_every_other_worker(anew: bool, begun: bool) -> None:
     ring = ScriptedRing()
     effort = Effort(target_half_width=1.0, seconds_per_process=0.1, max_passes=1, max_seconds=1.0)
 
     def take() -> list[list[tuple[str, Any]]]:
-        rounds = Rounds(
+        loading = load(ring, anew=anew)
+        if begun:
+            loading.begin()
+            assert [worker.connection.unanswered > 0 for worker in ring.workers] == [True, True]  # type: ignore[attr-defined]
+        Rounds(
             ring,  # type: ignore[arg-type]
-            load_fields={"path": "candidate"},
-            baseline_fields={"path": "baseline"} if anew else None,
+            loading=loading,
             effort=effort,
             patience_s=1.0,
             time_is_up=lambda: False,
-        )
-        rounds.take()
-        rounds.clear_away()
+        ).take()
+        loading.clear_away()
         asked = [list(worker.connection.asked) for worker in ring.workers]  # type: ignore[attr-defined]
         for worker in ring.workers:
             worker.connection.asked.clear()  # type: ignore[attr-defined]
@@ -69,3 +89,53 @@ def test_baseline_that_has_been_used_is_loaded_anew_first_in_every_other_worker(
         assert again[1] == [("load", "baseline"), ("load", "candidate"), ("warm_up", both), *timed]
     else:
         assert again == [[("load", "candidate"), ("warm_up", alone), *timed]] * 2
+
+
+def test_what_began_to_load_and_is_not_measured_is_cleared_away_and_every_answer_taken() -> None:
+    ring = ScriptedRing()
+    loading = load(ring)
+    loading.begin()
+    loading.begin()  # asked once is enough
+    loading.clear_away()
+    for worker in ring.workers:
+        connection = worker.connection
+        assert connection.asked == [("load", "candidate"), ("unload", "candidate")]  # type: ignore[attr-defined]
+        assert connection.unanswered == 0  # type: ignore[attr-defined]
+        assert not worker.lost
+    loading.clear_away()
+    assert [len(worker.connection.asked) for worker in ring.workers] == [2, 2]  # type: ignore[attr-defined]
+
+
+def test_who_is_not_ready_is_asked_when_loading_is_completed() -> None:
+    ring = ScriptedRing()
+    ring.workers[1].ready = False
+    loading = load(ring)
+    loading.begin()
+    assert [len(worker.connection.asked) for worker in ring.workers] == [1, 0]  # type: ignore[attr-defined]
+    ring.workers[1].ready = True
+    assert loading.complete() is None
+    assert [len(worker.connection.asked) for worker in ring.workers] == [1, 1]  # type: ignore[attr-defined]
+    assert loading.loaded is ring.workers[0].connection
+
+
+def test_a_worker_lost_on_the_way_is_said_on_completion_and_its_successor_loads() -> None:
+    ring = ScriptedRing()
+    loading = load(ring)
+    loading.begin()
+    ring.workers[0].connection.answers_with = WorkerError("gone")  # type: ignore[attr-defined]
+    assert str(loading.complete()) == "gone"
+    assert [worker.lost for worker in ring.workers] == [True, False]
+    ring.workers[0].connection, ring.workers[0].lost = ScriptedWorkerConnection(), False  # type: ignore[assignment]
+    assert loading.complete() is None
+    assert ring.workers[0].connection.asked == [("load", "candidate")]  # type: ignore[attr-defined]
+
+
+def test_a_candidate_that_is_refused_is_said_on_completion_and_costs_no_worker() -> None:
+    ring = ScriptedRing()
+    loading = load(ring)
+    loading.begin()
+    for worker in ring.workers:
+        worker.connection.answers_with = OperationError("no such operator", kind="model_refused")  # type: ignore[attr-defined]
+    with pytest.raises(OperationError, match="no such operator"):
+        loading.complete()
+    assert not any(worker.lost for worker in ring.workers)
