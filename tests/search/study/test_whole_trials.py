@@ -173,8 +173,15 @@ def test_of_two_that_take_a_waiting_trial_one_has_it(database: str) -> None:
     second = optuna.load_study(study_name="s", storage=storages[1])
     for _ in range(8):
         first.add_trial(waiting())
+
+    def take_four(study: optuna.Study, storage: WholeTrialStorage) -> list[int]:
+        try:
+            return [study.ask().number for _ in range(4)]
+        finally:
+            storage.remove_session()
+
     with ThreadPoolExecutor(2) as pool:
-        taken = list(pool.map(lambda study: [study.ask().number for _ in range(4)], [first, second]))
+        taken = list(pool.map(take_four, [first, second], storages))
     assert sorted(taken[0] + taken[1]) == list(range(8))
     for storage in storages:
         storage.remove_session()
