@@ -22,6 +22,7 @@ from deploy.manifest import (
     MEASUREMENTS_FILE,
     MODEL_FILE,
     POLICY_FILE,
+    RECOVERED_FILE,
     SPINNING,
     FileFacts,
     Latency,
@@ -87,7 +88,7 @@ def export_bundle(
     def again() -> Remeasured:
         return remeasure(point.profile, timed, admit=lambda machine, runtime: _admit(point, machine, runtime))
 
-    found, name = again(), f"#{point.trial}"
+    found, name = again(), point.title
     confirmed = (point.confirmed.ratio, point.confirmed.ratio_low, point.confirmed.ratio_high)
     try:
         require_as_confirmed(found.whole, confirmed, name)
@@ -120,6 +121,7 @@ def write_bundle_files(
         MEASUREMENTS_FILE: _lines([*point.passes, *found.passes]),
         "run.py": (Path(__file__).parent / "run_bundle.py").read_bytes(),
         **({} if point.calibration is None else {CALIBRATION_FILE: point.calibration}),
+        **({} if point.recovered is None else {RECOVERED_FILE: point.recovered}),
         **extras,
     }
     manifest = _manifest(point, found, files, budgets)
@@ -148,7 +150,7 @@ def _check_call(point: Exportable, out: Path, kind: str, *, archive: bool) -> No
             if point.profile.engine.builds
             else f"the run's runtime is {engine}, which builds none; search on a TensorRT target, or export as onnx"
         )
-        raise BundleError(f"the run has no built engine of #{point.trial}: {remedy}")
+        raise BundleError(f"the run has no built engine of {point.title}: {remedy}")
 
 
 def _extras(point: Exportable, kind: str) -> dict[str, bytes]:
@@ -221,6 +223,7 @@ def _manifest(point: Exportable, found: Remeasured, files: Mapping[str, bytes], 
         promises=promise(budgets, latency, point.accuracy, len(point.onnx_bytes)),
         recipe=point.recipe,
         engine=dict(point.engine.facts) if point.engine is not None and ENGINE_FILE in files else None,
+        recovery=point.recovery,
         notes=point.notes,
     )
 

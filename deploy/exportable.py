@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from compress.policy import Policy
 from deploy.bundle import BuiltEngine
-from deploy.manifest import AccuracyFacts, LatencyFigure, Recipe, TargetFacts, WorkloadFacts
+from deploy.manifest import AccuracyFacts, LatencyFigure, Recipe, RecoveryFacts, TargetFacts, WorkloadFacts
 from hwprofiles import HardwareProfile
 from latency import Measurement
 
@@ -35,6 +35,8 @@ class Exportable:
         accuracy: The confirmed accuracy.
         recipe: What the policy needs to become these bytes again.
         calibration: The bytes of `calibration.npz`, to be put into the bundle; None leaves it out.
+        recovery: How its weights were recovered; None where they are what the policy gives.
+        recovered: The bytes of the recovered weights' file, to be put into the bundle; None leaves it out.
         engine: What the target's runtime built of the network and was timed; None where it builds nothing.
         versions: Library versions.
         notes: What whoever ships this should know.
@@ -60,6 +62,13 @@ class Exportable:
     engine: BuiltEngine | None
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    recovery: RecoveryFacts | None = None
+    recovered: bytes | None = None
+
+    @property
+    def title(self) -> str:
+        """What people call it: '#12', and '#12r' with recovered weights."""
+        return f"#{self.trial}{'r' if self.recovery is not None else ''}"
 
 
 def figure_of(found: Measurement, fp32_ms: float, lines: Sequence[int]) -> LatencyFigure:

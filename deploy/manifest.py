@@ -22,6 +22,7 @@ POLICY_FILE = "policy.json"
 EXAMPLE_FILE = "example.npz"
 MEASUREMENTS_FILE = "measurements.jsonl"
 CALIBRATION_FILE = "calibration.npz"
+RECOVERED_FILE = "recovered.safetensors"
 
 SPINNING = "session.intra_op.allow_spinning"
 """The session entry for the profile's `engine.spinning`; the others are what the network itself needs."""
@@ -46,7 +47,7 @@ InnerPath = Annotated[str, AfterValidator(_stays_inside)]
 class Facts(BaseModel):
     """A frozen piece of a manifest that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class FileFacts(Facts):
@@ -180,6 +181,24 @@ class Recipe(Facts):
     example_dtypes: Mapping[str, str]
 
 
+class RecoveryFacts(Facts):
+    """How the network's weights were recovered after compression, as `compress.recovery.lineage` has it.
+
+    `weights_digest` is of the recovered weights: with the recipe's calibration and these the policy becomes the same
+    bytes again.
+    """
+
+    recovered_from: Digest
+    method: str
+    epochs: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0)]
+    seed: int
+    data_digest: Digest
+    started_from: Digest | None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weights_digest: Digest
+
+
 class Manifest(Facts):
     """A bundle's manifest.
 
@@ -192,6 +211,7 @@ class Manifest(Facts):
         trial: The trial's number in the run.
         versions: Library versions on the host that searched.
         engine: What `engine.plan` is for; None where there is none.
+        recovery: How its weights were recovered; None where they are what the policy gives.
         notes: What whoever ships this should know.
     """
 
@@ -215,11 +235,13 @@ class Manifest(Facts):
     promises: Promises
     recipe: Recipe
     engine: Mapping[str, Any] | None = None
+    recovery: RecoveryFacts | None = None
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
-        """The file's content."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False).encode()
+        """The file's content; `recovery` is in it where there is one."""
+        document = self.model_dump(mode="json", exclude={"recovery"} if self.recovery is None else None)
+        return json.dumps(document, indent=1, sort_keys=True, allow_nan=False).encode()
 
 
 class CandidateManifest(BaseModel):

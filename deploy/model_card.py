@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from compress.policy import Policy
-from deploy.manifest import AccuracyFigure, LatencyFigure, Manifest
+from deploy.manifest import AccuracyFigure, LatencyFigure, Manifest, RecoveryFacts
 from deploy.promises import MEGABYTE
 
 
@@ -15,7 +15,16 @@ def model_card(manifest: Manifest, policy: Policy) -> str:
         manifest: The bundle's; its list of files may be empty still.
         policy: What was done to each layer.
     """
-    return "\n".join([*_head(manifest), *_figures(manifest), *_layers(policy), *_use(manifest), *_origin(manifest), ""])
+    return "\n".join(
+        [
+            *_head(manifest),
+            *_figures(manifest),
+            *_layers(policy, manifest.recovery),
+            *_use(manifest),
+            *_origin(manifest),
+            "",
+        ]
+    )
 
 
 def _head(manifest: Manifest) -> Iterator[str]:
@@ -62,13 +71,20 @@ def _figures(manifest: Manifest) -> Iterator[str]:
         yield ""
 
 
-def _layers(policy: Policy) -> Iterator[str]:
+def _layers(policy: Policy, recovery: RecoveryFacts | None) -> Iterator[str]:
     changed = {name: choice for name, choice in policy.layers.items() if not choice.is_identity}
     formats = Counter(choice.format for choice in policy.layers.values())
     yield "## What was done"
     yield ""
     yield ", ".join(f"{count} layers in {name}" for name, count in formats.most_common()) + "."
     yield ""
+    if recovery is not None:
+        trained = f", {recovery.epochs} epochs, seed {recovery.seed}" if recovery.epochs else ""
+        yield (
+            f"After compression the weights were recovered: {_plain(recovery.method)}{trained}, on the data "
+            f"`{recovery.data_digest[:12]}`. Before that the network was `{recovery.recovered_from[:12]}`."
+        )
+        yield ""
     if not changed:
         return
     yield "| layer | format | sparsity | rank |"

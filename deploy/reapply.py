@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from compress.formats.scheme import SCHEMES
 from compress.network import Network, load_network
 from compress.policy import Policy
+from compress.recovery.build_recovered import build_recovered
+from compress.recovery.recovered_weights import RecoveredWeights
 from compress.statistics.calibration import Calibration
 from compress.statistics.calibration_file import load_calibration
 from compress.stitch import Candidate, Compressor
@@ -77,6 +79,33 @@ def apply_policy(policy: Policy, recipe: Recipe, network: Network, calibration: 
     # With a folder of its own the store keeps on disk what a large network's weights would take of memory.
     with tempfile.TemporaryDirectory(prefix="paretune-variants-") as variants:
         return recipe_compressor(recipe, network, calibration, Path(variants)).build(policy)
+
+
+def apply_recovered(
+    weights: Path, policy: Policy, recipe: Recipe, network: Network, calibration: Calibration
+) -> Candidate:
+    """The network under the policy, with weights that were recovered for it.
+
+    Args:
+        weights: Their file: `recovered/DIGEST.safetensors` of a run, or a bundle's.
+        policy: What they were recovered for.
+        recipe: How candidates are built.
+        network: The FP32 network.
+        calibration: What was seen on it.
+
+    Raises:
+        BundleError: They were recovered for another policy.
+        CompressionError: They cannot be read, or are another network's.
+        OSError: They cannot be read.
+    """
+    recovered = RecoveredWeights.load(weights)
+    if recovered.policy.digest != policy.digest:
+        raise BundleError(
+            f"{str(weights)!r} holds weights of another policy ({recovered.policy.digest[:12]}) than was given "
+            f"({policy.digest[:12]}); give the policy.json of its candidate"
+        )
+    with tempfile.TemporaryDirectory(prefix="paretune-variants-") as variants:
+        return build_recovered(recipe_compressor(recipe, network, calibration, Path(variants)), recovered)
 
 
 def require_same_bytes(candidate: Candidate, manifest: Manifest) -> None:

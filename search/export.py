@@ -2,16 +2,25 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from compress.policy import Policy
+from compress.recovery.recovered_weights import RecoveredWeights
 from deploy import BuiltEngine
 from deploy.exportable import Exportable
-from deploy.manifest import AccuracyFacts, AccuracyFigure, LatencyFigure, Recipe, TargetFacts, WorkloadFacts
+from deploy.manifest import (
+    AccuracyFacts,
+    AccuracyFigure,
+    LatencyFigure,
+    Recipe,
+    RecoveryFacts,
+    TargetFacts,
+    WorkloadFacts,
+)
 from deploy.reapply import read_fp32, read_recipe_calibration, recipe_compressor
 from hwprofiles import HardwareProfile
 from latency import Measurement, combine
@@ -22,12 +31,13 @@ from search.folder.environment import read_environment
 from search.folder.run_folder import RunFolder, damaged
 from search.point import TrialPoint
 from search.prepare import RANGES_VERSION
+from search.recovery.remake import Remaker, read_weights, weights_path
 from search.report.target_words import said_of_target
 from search.results import RunResult, read_result
+from search.stages import StageClock
 from search.study.space_record import recorded_space
 from search.study.study import load_run_study
 from search.study.trials import policies_by_digest
-from search.trial.rebuild import rebuild
 from search.trial.timed_input import timed_feeds
 from search.trial.validation import BATCH_SIZE
 from workloads import Workload, load
@@ -46,31 +56,40 @@ class _Network:
 
 
 def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
-    """The confirmed point with the trial number or the beginning of the digest `wanted`.
+    """The confirmed point with the name, `12` or `12r`, or the beginning of the digest `wanted`.
 
-    A number names a trial; what is no trial's number is read as the beginning of a digest, if it is long enough that
-    nobody can have meant a trial.
+    A number names a trial, with an r behind it what was recovered from that; what names no point is read as the
+    beginning of a digest, if it is long enough that nobody can have meant a trial.
 
     Raises:
-        SearchError: There is none, several digests begin so, or it is not confirmed; the confirmed ones are named.
+        SearchError: There is none, several are called or begin so, or it is not confirmed; the confirmed ones are
+            named.
     """
     text = wanted.removeprefix("#")
-    found = [point for point in points if text.isdecimal() and point.number == int(text)]
+    found = [point for point in points if _is_called(point, text)]
     if not found and len(text) >= _SHORTEST_PREFIX:
         found = [point for point in points if point.digest.startswith(text.lower())]
     confirmed = [point for point in points if point.confirmed]
-    named = ", ".join(f"#{point.number} ({point.digest[:8]})" for point in confirmed)
+    named = ", ".join(f"{point.name} ({point.digest[:8]})" for point in confirmed)
     choose = f"choose one of {named}" if confirmed else "none of this run is yet: run its search command again"
     if not found:
         raise SearchError(f"no point {wanted!r} in this run; of confirmed points, {choose}")
     if len({point.digest for point in found}) > 1:
-        raise SearchError(f"{wanted!r} begins several digests; of confirmed points, {choose}")
+        raise SearchError(
+            f"several points are called {wanted!r}, or their digests begin so; of confirmed points, {choose}"
+        )
     for point in found:
         if point.confirmed:
             return point
     first = found[0]
-    what = f"#{first.number} failed: {first.reason}" if first.state == "failed" else f"#{first.number} is not confirmed"
+    what = f"{first.name} failed: {first.reason}" if first.state == "failed" else f"{first.name} is not confirmed"
     raise SearchError(f"{what}; only confirmed points can be exported, and {choose}")
+
+
+def _is_called(point: TrialPoint, text: str) -> bool:
+    number = text.removesuffix("r")
+    is_recovered = number != text
+    return number.isdecimal() and point.number == int(number) and bool(point.recovered_from) == is_recovered
 
 
 def exportable(
@@ -88,7 +107,7 @@ def exportable(
         wanted: The point, as `find_confirmed` takes it.
         workload: What the run searched; None loads it from where the run found it.
         host: Where the target stands now, if it is reached over SSH.
-        with_calibration: Whether the bundle holds `calibration.npz`.
+        with_calibration: Whether the bundle holds `calibration.npz`, and recovered weights where there are some.
 
     Raises:
         SearchError: There is no such point, no latency to promise, or the workload is another one.
@@ -108,9 +127,10 @@ def exportable(
     with load_run_study(folder) as study:
         space = recorded_space(study, path)
         policies = {} if space is None else policies_by_digest(study.get_trials(deepcopy=False), space)
-    policy = policies[point.digest]
+    policy = policies[point.recovered_from or point.digest]
     recipe = _recipe(folder, profile, workload)
-    network = _read_network(folder, point, policy, recipe)
+    network = _read_network(folder, point, policies, recipe)
+    recovered = read_weights(folder, point) if point.recovered_from else None
     passes = _confirmation_passes(folder, point)
     dynamic = any(choice.activation_mode == "dynamic" for choice in policy.layers.values())
     return Exportable(
@@ -131,6 +151,8 @@ def exportable(
         accuracy=_accuracy(point, result, profile.engine.batch_size if dynamic else BATCH_SIZE),
         recipe=recipe,
         calibration=folder.calibration_path.read_bytes() if with_calibration else None,
+        recovery=None if recovered is None else _recovery_facts(recovered),
+        recovered=weights_path(folder, point.digest).read_bytes() if recovered and with_calibration else None,
         engine=_engine(folder, point, profile),
         versions=read_environment(folder)["versions"],
         notes=_notes(point, passes),
@@ -167,8 +189,12 @@ def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload) -> 
     )
 
 
-def _read_network(folder: RunFolder, point: TrialPoint, policy: Policy, recipe: Recipe) -> _Network:
-    """The point's bytes: from `candidates/` where they are intact, else built again from the policy."""
+def _recovery_facts(recovered: RecoveredWeights) -> RecoveryFacts:
+    return RecoveryFacts(**recovered.lineage.as_dict(), weights_digest=recovered.digest)
+
+
+def _read_network(folder: RunFolder, point: TrialPoint, policies: Mapping[str, Policy], recipe: Recipe) -> _Network:
+    """The point's bytes: from `candidates/` where they are intact, else made again."""
     kept = folder.candidate_path(point.digest)
     if (kept / "model.onnx").is_file() and (kept / "manifest.json").is_file():
         data = (kept / "model.onnx").read_bytes()
@@ -178,7 +204,8 @@ def _read_network(folder: RunFolder, point: TrialPoint, policy: Policy, recipe: 
     network = read_fp32(folder.network_path.read_bytes(), recipe)
     calibration = read_recipe_calibration(folder.calibration_path, recipe)
     compressor = recipe_compressor(recipe, network, calibration, folder.variants_path)
-    candidate = rebuild(point, policy, compressor.build)
+    remake = Remaker(compressor=compressor, policies=policies, folder=folder, stages=StageClock())
+    candidate = remake(point)
     return _Network(onnx_bytes=candidate.onnx_bytes, session_entries=dict(candidate.session_entries))
 
 

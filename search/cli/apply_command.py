@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from compress.network import Network
+    from compress.policy import Policy
     from compress.statistics.calibration import Calibration
     from deploy.manifest import Manifest
     from workloads import Feeds
@@ -35,6 +36,14 @@ def apply(
             "calibration.npz beside POLICY (paretune export --with-calibration).",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of a recovered candidate: its weights, the run's recovered/DIGEST.safetensors. Default: the "
+            "recovered.safetensors beside POLICY (paretune export --with-calibration).",
+        ),
+    ] = None,
 ) -> None:
     """Apply a policy to an FP32 network again.
 
@@ -46,20 +55,27 @@ def apply(
 
         paretune apply bundle/fp32.onnx bundle/policy.json --calibration results/demo/calibration.npz --out again.onnx
 
+        paretune apply bundle/fp32.onnx bundle/policy.json --weights results/demo/recovered/DIGEST.safetensors \
+            --calibration results/demo/calibration.npz --out again.onnx
+
         paretune apply retrained.onnx bundle/policy.json --calibration my_workload.py --out compressed.onnx
     """
     from compress.policy import Policy
     from deploy.manifest import CALIBRATION_FILE, MANIFEST_FILE
-    from deploy.reapply import apply_policy, require_same_bytes
+    from deploy.reapply import apply_policy, apply_recovered, require_same_bytes
     from deploy.whole_folder import write_file
     from search.cli.inputs import require_folder
 
     require_folder(out, "--out")
     manifest = _read_manifest(recipe or policy.parent / MANIFEST_FILE)
     chosen = Policy.from_json(policy.read_text())
+    recovered = _find_weights(weights, policy, manifest, chosen)
     source = calibration or str(policy.parent / CALIBRATION_FILE)
     network, statistics, is_new = _prepare(model, source, manifest)
-    candidate = apply_policy(chosen, manifest.recipe, network, statistics)
+    if recovered is None:
+        candidate = apply_policy(chosen, manifest.recipe, network, statistics)
+    else:
+        candidate = apply_recovered(recovered, chosen, manifest.recipe, network, statistics)
     is_same = not is_new and network.digest == manifest.fp32_digest and chosen.digest == manifest.policy_digest
     if is_same:
         require_same_bytes(candidate, manifest)
@@ -68,6 +84,21 @@ def apply(
     typer.echo(f"{out}: {candidate.digest[:12]}, {what}")
     for key, value in candidate.session_entries.items():
         typer.echo(f"it needs the session entry {key} = {value}")
+
+
+def _find_weights(given: Path | None, beside: Path, manifest: "Manifest", policy: "Policy") -> Path | None:
+    """The file of recovered weights; None where the policy alone says what becomes of the network."""
+    from deploy.manifest import RECOVERED_FILE
+
+    if given is not None or manifest.recovery is None or policy.digest != manifest.policy_digest:
+        return given
+    kept = beside.parent / RECOVERED_FILE
+    if kept.is_file():
+        return kept
+    raise typer.BadParameter(
+        "this candidate's weights were recovered after compression, and no policy says what they are; give --weights: "
+        f"recovered/{manifest.digest}.safetensors of its run"
+    )
 
 
 def _read_manifest(path: Path) -> "Manifest":

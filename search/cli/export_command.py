@@ -13,7 +13,11 @@ def export(
     run: RunArgument,
     *,
     point: Annotated[
-        str, typer.Option(help="A confirmed point: its trial number, or the beginning of its digest.", metavar="ID")
+        str,
+        typer.Option(
+            help="A confirmed point: its number (16, or 16r if recovered), or the beginning of its digest.",
+            metavar="ID",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The bundle's folder; an earlier bundle there is replaced.")],
     format_: Annotated[
@@ -40,7 +44,10 @@ def export(
     ] = None,
     with_calibration: Annotated[
         bool,
-        typer.Option("--with-calibration", help="Put calibration.npz into the bundle: paretune apply needs no more."),
+        typer.Option(
+            "--with-calibration",
+            help="Put calibration.npz into the bundle, and recovered weights: paretune apply needs no more.",
+        ),
     ] = False,
     workload: Annotated[
         str | None, typer.Option(help="Where the run's workload lies now. Default: where the run found it.")
@@ -80,7 +87,7 @@ def export(
         min_speedup=promise_min_speedup,
         max_size_mb=promise_max_size_mb,
     )
-    console.print(f"Measuring #{chosen.trial} again", highlight=False)
+    console.print(f"Measuring {chosen.title} again", highlight=False)
     exported = export_bundle(chosen, out, kind=format_, budgets=budgets, archive=archive)
     latency = exported.manifest.latency
     for name, figure in (("confirmed", latency.confirmed), ("measured again", latency.exported)):

@@ -46,12 +46,11 @@ def _draw_front(axes: Axes, selection: Selection, fp32_metric: float) -> None:
     if behind:
         label = "confirmed, no longer on the front"
         _draw_with_intervals(axes, behind, fp32_metric, label=label, filled=False, faint=True)
-    look = {"color": RECOVERED, "shape": "^"}
     if recovered:
-        _draw_with_intervals(axes, recovered, fp32_metric, label="recovered", filled=confirmed, **look)
+        _draw_with_intervals(axes, recovered, fp32_metric, label="recovered", filled=confirmed, recovered=True)
     if recovered_behind:
         label = "recovered, not on the front"
-        _draw_with_intervals(axes, recovered_behind, fp32_metric, label=label, filled=False, faint=True, **look)
+        _draw_with_intervals(axes, recovered_behind, fp32_metric, label=label, filled=False, faint=True, recovered=True)
 
 
 def _apart(points: Iterable[TrialPoint]) -> tuple[list[TrialPoint], list[TrialPoint]]:
@@ -69,9 +68,16 @@ def _draw_before(axes: Axes, selection: Selection, fp32_metric: float) -> None:
 
 
 def _draw_with_intervals(
-    axes: Axes, points: Sequence[TrialPoint], fp32_metric: float, *, label: str, filled: bool, faint: bool = False,
-    color: str = FRONT, shape: str = "o",
-) -> None:  # fmt: skip
+    axes: Axes,
+    points: Sequence[TrialPoint],
+    fp32_metric: float,
+    *,
+    label: str,
+    filled: bool,
+    faint: bool = False,
+    recovered: bool = False,
+) -> None:
+    color, shape = (RECOVERED, "^") if recovered else (FRONT, "o")
     gains = np.array([point.gain for point in points])
     drops = np.array([point.metric_drop for point in points])
     across = [(p.gain - 1 / p.cost_ratio_high, 1 / p.cost_ratio_low - p.gain) for p in points]
