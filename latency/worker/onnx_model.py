@@ -34,24 +34,22 @@ def read_facts(model_bytes: bytes) -> ModelFacts:
     found: set[str] = set()
     half = False
     try:
-        for number, graph in _fields(memoryview(model_bytes)):
+        for number, graph in fields(memoryview(model_bytes)):
             if number != _GRAPH:
                 continue
-            for part, value in _fields(graph):
+            for part, value in fields(graph):
                 if part == _NODE:
-                    texts = {
-                        key: bytes(text).decode() for key, text in _fields(value) if key in {_NODE_NAME, _OPERATOR}
-                    }
+                    texts = {key: bytes(text).decode() for key, text in fields(value) if key in {_NODE_NAME, _OPERATOR}}
                     operators[texts.get(_NODE_NAME, "")] = texts.get(_OPERATOR, "")
                     found.add(texts.get(_OPERATOR, ""))
                 elif part == _INITIALIZER:
-                    half = half or (_ELEMENT_TYPE, _FLOAT16) in _fields(value)
+                    half = half or (_ELEMENT_TYPE, _FLOAT16) in fields(value)
     except (ValueError, IndexError, TypeError):
         return ModelFacts({}, False, False)
     return ModelFacts(operators, bool(found & _QUANTIZERS), half)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+def fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     """Field number and value of a protobuf message: integers, or views of bytes."""
     position = 0
     while position < len(message):
