@@ -54,6 +54,15 @@ class Costing:
         self._speeds = speeds
         self._stages = stages
 
+    def expect(self, candidate: Candidate) -> None:
+        """Lets the target prepare for a candidate that will probably be measured, while this host looks at it.
+
+        Raises:
+            TargetError: The target is gone.
+        """
+        with self._stages.stage("latency overhead"):
+            self._meter.expect(candidate.onnx_bytes, session_entries=candidate.session_entries)
+
     def take(self, candidate: Candidate, effort: Effort, reference_ms: float | None) -> Taken:
         """A candidate's cost, measured or known from before.
 

@@ -140,6 +140,7 @@ class Evaluator:
         return course.outcome()
 
     def _begin(self, candidate: Candidate, reference_ms: float | None) -> Course:
+        self._costing.expect(candidate)
         with in_turn(self._stages, "checking"):
             checked = open_checked(
                 candidate,

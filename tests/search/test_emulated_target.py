@@ -55,6 +55,9 @@ class FakeMeter:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def expect(self, model: bytes, **_: Any) -> None:
+        pass
+
     def measure(self, model: bytes, **_: Any) -> InstructionCount:
         digest = hashlib.sha256(model).hexdigest()
         self.measured.append(digest)

@@ -77,7 +77,11 @@ class Meter:
 
     measured: Measured
     calls: int = 0
+    expected: list[bytes] = field(default_factory=list)
     cost: Any = field(default_factory=lambda: SimpleNamespace(inference_s=0.0))
+
+    def expect(self, model: bytes, **_: object) -> None:
+        self.expected.append(model)
 
     def measure(self, *_: object, **__: object) -> Measured:
         self.calls += 1
@@ -151,8 +155,10 @@ def watch(**changes: Any) -> Watch:
 
 def test_a_dominated_candidate_is_stopped_after_its_cost_and_the_first_chunk(make: Build) -> None:
     evaluator, counted, meter = make(score=0.0)
-    found = evaluator.evaluate(evaluator.build(INT8), 4.0, watch=watch())
+    candidate = evaluator.build(INT8)
+    found = evaluator.evaluate(candidate, 4.0, watch=watch())
     assert isinstance(found, PartialOutcome)
+    assert meter.expected == [candidate.onnx_bytes], "the target prepares while the candidate is checked here"
     assert (meter.calls, counted.samples, found.samples) == (1, 32, 32)
     assert (found.latency_ratio, found.latency_ms, found.grade) == (0.5, 2.0, "clean")
     assert (found.metric, found.metric_drop) == (0.0, 1.0)
