@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.subjects import Subject
-from benchmarks.tabulated.readings import Readings, Score
+from benchmarks.tabulated.one_speed import OneSpeed, at_one_speed
+from benchmarks.tabulated.readings import Readings, Score, Timing
 from benchmarks.tabulated.records import Begun
 from benchmarks.tabulated.table import Table
 from benchmarks.tabulated.work_file import Entry
 from hwprofiles import detect_machine
+from search.layers.format_share import share_in_other_formats
 from search.space.space import SearchSpace
 
 _PRIOR_WEIGHT = 4
@@ -37,7 +39,7 @@ def make_table(
         ValueError: A policy is missing, or its bytes have changed.
     """
     digests: dict[int, str] = {}
-    ratios: dict[str, list[float]] = defaultdict(list)
+    timings: dict[str, list[Timing]] = defaultdict(list)
     scores: dict[str, Score] = {}
     build_cpu_s: list[float] = []
     for entry in entries:
@@ -45,18 +47,21 @@ def make_table(
             raise ValueError(f"policy {entry.position} has led to other bytes since it was first taken; begin anew")
         build_cpu_s.append(entry.build_cpu_s)
         if entry.timing is not None:
-            ratios[entry.digest].append(entry.timing.ratio)
+            timings[entry.digest].append(entry.timing)
         if entry.score is not None:
             scores[entry.digest] = entry.score
     missing = [position for position in range(space.size) if position not in digests]
     if missing:
         raise ValueError(f"{len(missing)} of {space.size} policies were not taken, the first at {missing[0]}")
-    typical = typical_spread(list(ratios.values()))
+    macs = {layer.name: layer.macs for layer in subject.network.layers}
+    policies = {digest: space.policy(space.params(position)) for position, digest in digests.items()}
+    taken = at_one_speed(timings, {digest: share_in_other_formats(policy, macs) for digest, policy in policies.items()})
+    typical = typical_spread(list(taken.ratios.values()))
     first: dict[str, int] = {}
     for position in range(space.size):
         first.setdefault(digests[position], position)
     order = [digests[position] for position in range(space.size)]
-    found = {digest: summarize(ratios[digest], typical) for digest in first}
+    found = {digest: summarize(taken.ratios[digest], typical) for digest in first}
     return Table(
         records=begun.records,
         ratio=np.array([found[digest][0] for digest in order], np.float32),
@@ -65,7 +70,7 @@ def make_table(
         divergence=np.array([scores[digest].divergence for digest in order], np.float32),
         same_as=np.array([first[digest] for digest in order], np.uint16),
         facts={
-            **facts_of(subject, readings, ratios, scores, build_cpu_s, typical),
+            **facts_of(subject, readings, taken, scores, build_cpu_s, typical),
             "head_start_s": begun.head_start_s,
             "trial_s": begun.trial_s,
         },
@@ -99,7 +104,7 @@ def summarize(ratios: Sequence[float], typical: float) -> tuple[float, float]:
 def facts_of(
     subject: Subject,
     readings: Readings,
-    ratios: Mapping[str, Sequence[float]],
+    taken: OneSpeed,
     scores: Mapping[str, Score],
     build_cpu_s: Sequence[float],
     typical: float,
@@ -117,9 +122,11 @@ def facts_of(
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "int8_scheme": subject.profile.formats.int8_scheme,
         "taken_at": dt.datetime.now(dt.UTC).date().isoformat(),
-        "clock": "processor time of one thread",
-        "candidates": len(ratios),
-        "readings": sum(map(len, ratios.values())),
+        "clock": "processor time of one thread, at full speed",
+        "candidates": len(taken.ratios),
+        "readings": sum(map(len, taken.ratios.values())),
+        "fp32_ms": taken.fp32_ms,
+        "elasticity": taken.elasticity.value,
         "spread_of_a_reading": typical,
         "median_build_cpu_s": statistics.median(build_cpu_s),
         "median_score_cpu_s": statistics.median(score.cpu_s for score in scores.values()),

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.samplers.race import Race, race, trials_until
 from benchmarks.samplers.table_replay import TableReplay
+from benchmarks.tabulated.one_speed import at_one_speed
 from benchmarks.tabulated.readings import Score, Timing
 from benchmarks.tabulated.summary import summarize, typical_spread
 from benchmarks.tabulated.table import Table, read_table, study_of
@@ -104,6 +105,23 @@ def test_the_spread_of_a_reading_is_that_of_passes_but_for_a_few_spoilt_ones() -
     assert (ratio, error < 0.004) == (0.4, True)
     with pytest.raises(ValueError, match="at least one reading"):
         summarize((), 0.02)
+
+
+def test_readings_at_two_speeds_say_the_same_at_one() -> None:
+    rng = np.random.default_rng(0)
+    true, shares = rng.uniform(0.1, 1.0, 60), np.linspace(0.0, 1.0, 60)
+    slow = rng.random((60, 2)) < 0.5
+
+    def take(at: int, is_slow: bool) -> Timing:
+        level = 1.6 if is_slow else 1.0
+        return Timing(ratio=float(true[at] * level ** (0.4 * shares[at])), fp32_ms=0.2 * level)
+
+    timings = {f"{at}": [take(at, is_slow) for is_slow in slow[at]] for at in range(60)}
+    taken = at_one_speed(timings, {f"{at}": share for at, share in enumerate(shares)})
+    assert taken.fp32_ms == pytest.approx(0.2)
+    assert taken.elasticity.value == pytest.approx(0.4, rel=0.1)
+    for at in range(60):
+        assert taken.ratios[f"{at}"] == pytest.approx([true[at]] * 2, rel=0.02)
 
 
 def test_a_line_that_a_stop_cut_off_costs_that_line_alone(tmp_path: Path) -> None:

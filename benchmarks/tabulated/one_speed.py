@@ -1,0 +1,55 @@
+"""Readings that were taken at several speeds of the processor, as they would be at its full one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.tabulated.readings import Timing
+from latency.elasticity import Elasticity, SpeedReading, fit_elasticity, ratio_at
+
+_FULL = 0.05
+"""Of all readings, so many are taken at full speed at least, and are faster than that by chance at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSpeed:
+    """What the readings say at one speed.
+
+    Attributes:
+        ratios: Of each candidate, by digest, all its readings.
+        fp32_ms: What FP32 takes at that speed.
+        elasticity: By which ratios of candidates without any FP32 layer follow FP32's time.
+    """
+
+    ratios: Mapping[str, Sequence[float]]
+    fp32_ms: float
+    elasticity: Elasticity
+
+
+def at_one_speed(timings: Mapping[str, Sequence[Timing]], shares: Mapping[str, float]) -> OneSpeed:
+    """All readings at the processor's full speed.
+
+    Args:
+        timings: Of each candidate, by digest; at least one in all.
+        shares: Of each candidate's work, that in other formats than FP32.
+    """
+    elasticity = fit_elasticity(
+        SpeedReading(model=digest, ratio=each.ratio, baseline_ms=each.fp32_ms, share=shares[digest])
+        for digest, taken in timings.items()
+        for each in taken
+    )
+    fp32_ms = float(np.quantile([each.fp32_ms for taken in timings.values() for each in taken], _FULL))
+    ratios = {
+        digest: [
+            ratio_at(
+                each.ratio,
+                taken_at_ms=each.fp32_ms,
+                baseline_ms=fp32_ms,
+                elasticity=elasticity.of_share(shares[digest]),
+            )[0]
+            for each in taken
+        ]
+        for digest, taken in timings.items()
+    }
+    return OneSpeed(ratios=ratios, fp32_ms=fp32_ms, elasticity=elasticity)
