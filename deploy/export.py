@@ -28,6 +28,7 @@ from deploy.manifest import (
     Latency,
     Manifest,
     SessionSettings,
+    SpeedFacts,
 )
 from deploy.model_card import model_card
 from deploy.promises import Budgets, promise, require_promisable
@@ -37,6 +38,7 @@ from deploy.triton import Served, triton_repository
 from deploy.whole_folder import PARTIAL_SUFFIX, write_folder, write_through
 from hwprofiles import Machine
 from latency import Measurement
+from latency.reference_speed import ReferenceSpeed
 
 FORMATS = ("onnx", "triton", "tensorrt")
 
@@ -83,6 +85,9 @@ def export_bundle(
         fp32=point.fp32,
         feeds=point.feeds,
         engine=point.engine,
+        digest=point.digests.get(MODEL_FILE),
+        fp32_digest=point.digests.get(FP32_FILE),
+        speed=point.speed,
     )
 
     def again() -> Remeasured:
@@ -188,14 +193,21 @@ def _admit(point: Exportable, machine: Machine, runtime: str) -> None:
         )
 
 
+def _follows(speed: ReferenceSpeed | None) -> SpeedFacts | None:
+    if speed is None:
+        return None
+    return SpeedFacts(elasticity=speed.elasticity.value, deviation=speed.elasticity.deviation)
+
+
 def _manifest(point: Exportable, found: Remeasured, files: Mapping[str, bytes], budgets: Budgets) -> Manifest:
     latency = Latency(
         fp32_ms=point.fp32_ms,
         confirmed=point.confirmed,
         exported=figure_of(found.whole, point.fp32_ms, range(len(point.passes), len(point.passes) + len(found.passes))),
+        follows=_follows(point.speed),
     )
     inputs, outputs = read_specs(point.onnx_bytes)
-    facts = _file_facts(files)
+    facts = _file_facts(files, point.digests)
     engine = point.profile.engine
     return Manifest(
         name=point.name,
@@ -228,8 +240,8 @@ def _manifest(point: Exportable, found: Remeasured, files: Mapping[str, bytes], 
     )
 
 
-def _file_facts(files: Mapping[str, bytes]) -> dict[str, FileFacts]:
-    return {name: FileFacts(**facts) for name, facts in listed(files).items()}
+def _file_facts(files: Mapping[str, bytes], known: Mapping[str, str] | None = None) -> dict[str, FileFacts]:
+    return {name: FileFacts(**facts) for name, facts in listed(files, known).items()}
 
 
 def _lines(measurements: Sequence[Measurement]) -> bytes:

@@ -1,7 +1,7 @@
 """A confirmed point of a search, with all that its bundle says of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from deploy.bundle import BuiltEngine
 from deploy.manifest import AccuracyFacts, LatencyFigure, Recipe, RecoveryFacts, TargetFacts, WorkloadFacts
 from hwprofiles import HardwareProfile
 from latency import Measurement
+from latency.reference_speed import ReferenceSpeed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +41,8 @@ class Exportable:
         engine: What the target's runtime built of the network and was timed; None where it builds nothing.
         versions: Library versions.
         notes: What whoever ships this should know.
+        digests: SHA-256 of files of its bundle, by name, where they are known already.
+        speed: The speed that the latency was confirmed at, and how it follows the target's; None where that is unknown.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Exportable:
     engine: BuiltEngine | None
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    speed: ReferenceSpeed | None = None
     recovery: RecoveryFacts | None = None
     recovered: bytes | None = None
 

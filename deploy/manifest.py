@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from deploy.errors import BundleError, DamagedBundleError
 from hwprofiles import Engine
@@ -114,12 +122,28 @@ class LatencyFigure(Facts):
     lines: tuple[int, ...]
 
 
+class SpeedFacts(Facts):
+    """By which power of FP32's time the ratio grows where the device is slower, and the standard deviation of that."""
+
+    elasticity: Finite
+    deviation: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Latency(Facts):
-    """The latency as the search confirmed it, and of the shipped bytes measured again; `fp32_ms` is the run's FP32."""
+    """The latency as the search confirmed it, and of the shipped bytes measured again; `fp32_ms` is the run's FP32.
+
+    Both are at the speed of the device at which FP32 takes `fp32_ms`, as far as it is known how the ratio `follows` it.
+    """
 
     fp32_ms: Positive
     confirmed: LatencyFigure
     exported: LatencyFigure
+    follows: SpeedFacts | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_far_as_known(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not known is left out, so that who does not know of it can read the rest."""
+        return {name: value for name, value in write(self).items() if value is not None}
 
 
 class AccuracyFigure(Facts):

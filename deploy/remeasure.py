@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from deploy.bundle import BuiltEngine
 from deploy.errors import RemeasuredOtherwiseError, UnreliableLatencyError
 from deploy.first_look import PROCESSES
+from deploy.manifest import Latency
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, Measurement, Meter, combine
+from latency.elasticity import Elasticity
+from latency.reference_speed import ReferenceSpeed
 from latency.student_t import t_quantile
 from latency.transports import Transport
 
@@ -42,6 +45,7 @@ class Remeasured:
         runtime: With its version.
         overhead_s: Seconds that were not spent in the models.
         inference_s: Seconds in the models, warm-up included.
+        speed: The speed of the machine that they are looked at from; None for the one that they were taken at.
     """
 
     passes: tuple[Measurement, ...]
@@ -49,11 +53,12 @@ class Remeasured:
     runtime: str
     overhead_s: float
     inference_s: float
+    speed: ReferenceSpeed | None = None
 
     @property
     def whole(self) -> Measurement:
         """All passes as one measurement."""
-        return combine(self.passes)
+        return combine(self.passes, self.speed)
 
     def joined(self, later: "Remeasured") -> "Remeasured":
         """Both occasions as one: what changed between them belongs to the interval."""
@@ -77,6 +82,7 @@ class Timed:
         engine: What the target's runtime had built of the model; None builds it where the runtime builds.
         digest: SHA-256 of `model`, where it is known already.
         fp32_digest: SHA-256 of `fp32`, likewise.
+        speed: The speed that the latency was promised at, and how it follows the machine's; None where that is unknown.
     """
 
     model: bytes
@@ -86,6 +92,15 @@ class Timed:
     engine: BuiltEngine | None = None
     digest: str | None = None
     fp32_digest: str | None = None
+    speed: ReferenceSpeed | None = None
+
+
+def promised_speed(latency: Latency) -> ReferenceSpeed | None:
+    """The speed of the device that a bundle's latency is promised at; None where it says nothing of speeds."""
+    if latency.follows is None:
+        return None
+    elasticity = Elasticity(value=latency.follows.elasticity, deviation=latency.follows.deviation)
+    return ReferenceSpeed(baseline_ms=latency.fp32_ms, elasticity=elasticity)
 
 
 def remeasure(
@@ -148,6 +163,7 @@ def _measured(meter: Meter, timed: Timed, before: tuple[Measurement, ...] = ()) 
         runtime=meter.runtime,
         overhead_s=meter.cost.overhead_s,
         inference_s=meter.cost.inference_s,
+        speed=timed.speed,
     )
 
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy.manifest import Manifest, Promises
-from deploy.remeasure import Level, Remeasured, level_of
+from deploy.remeasure import Level, Remeasured, level_of, promised_speed
 from deploy.verdict import Check, Status, judge_at_most
 from hwprofiles import HardwareProfile
 from latency import Measurement
@@ -57,9 +57,11 @@ def judge_latency(
         found: The measurement.
         seconds: How long it took.
     """
-    whole = found.whole
-    level, fp32 = level_of(whole), level_of(whole, "baseline")
     elsewhere = _elsewhere(manifest, profile, found)
+    # How the ratio follows the promised device's speed says nothing of another device's.
+    speed = None if elsewhere else promised_speed(manifest.latency)
+    whole = replace(found, speed=speed).whole
+    level, fp32 = level_of(whole), level_of(whole, "baseline")
     checks = [_machine(manifest, found, elsewhere)]
     if promises.max_latency_ms is not None:
         then_ms, most_ms = manifest.latency.fp32_ms, promises.max_latency_ms

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latency.reference_speed import ReferenceSpeed
     from search.cost import Measured
 
 
@@ -26,6 +27,20 @@ class AsRead:
     read_fp32_ms: float = math.nan
     elasticity: float = math.nan
     elasticity_deviation: float = math.nan
+
+    def seen_from(self, reference_ms: float) -> ReferenceSpeed | None:
+        """How the raw samples are to be looked at to give the same figures again; None: as they were read.
+
+        Args:
+            reference_ms: What FP32 takes at the study's reference speed.
+        """
+        from latency.elasticity import Elasticity
+        from latency.reference_speed import ReferenceSpeed
+
+        if math.isnan(self.elasticity):
+            return None
+        elasticity = Elasticity(value=self.elasticity, deviation=self.elasticity_deviation)
+        return ReferenceSpeed(baseline_ms=reference_ms, elasticity=elasticity)
 
 
 def as_read(measured: Measured) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from compress.recovery.recovered_weights import RecoveredWeights
 from deploy import BuiltEngine
 from deploy.exportable import Exportable
 from deploy.manifest import (
+    CALIBRATION_FILE,
+    FP32_FILE,
+    MODEL_FILE,
     AccuracyFacts,
     AccuracyFigure,
     LatencyFigure,
@@ -25,6 +29,8 @@ from deploy.reapply import read_fp32, read_recipe_calibration, recipe_compressor
 from hwprofiles import HardwareProfile
 from latency import Measurement, combine
 from latency.meters import MEASUREMENTS
+from latency.reference_speed import ReferenceSpeed
+from search.confirmation.confirmations import read_confirmations
 from search.errors import SearchError
 from search.folder.engine_files import read_engine
 from search.folder.environment import read_environment
@@ -52,7 +58,16 @@ class _Network:
     """A point's bytes, and what they need."""
 
     onnx_bytes: bytes
+    digest: str
     session_entries: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _File:
+    """A file's content and its SHA-256."""
+
+    data: bytes
+    digest: str
 
 
 def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
@@ -123,15 +138,18 @@ def exportable(
     point = find_confirmed(result.points, wanted)
     profile = HardwareProfile.model_validate(config["target"]["profile"])
     profile = profile if host is None else profile.with_host(host)
-    workload = _same_workload(workload, config["workload"])
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        calibration, fp32 = pool.submit(_sha256_of, folder.calibration_path), pool.submit(_read, folder.network_path)
+        workload = _same_workload(workload, config["workload"])
     with load_run_study(folder) as study:
         space = recorded_space(study, path)
         policies = {} if space is None else policies_by_digest(study.get_trials(deepcopy=False), space)
     policy = policies[point.recovered_from or point.digest]
-    recipe = _recipe(folder, profile, workload)
+    recipe = _recipe(folder, profile, workload, calibration.result())
     network = _read_network(folder, point, policies, recipe)
     recovered = read_weights(folder, point) if point.recovered_from else None
-    passes = _confirmation_passes(folder, point)
+    speed = read_confirmations(folder)[point.digest].seen_from(result.facts.fp32_cost)
+    passes = _confirmation_passes(folder, point, speed)
     dynamic = any(choice.activation_mode == "dynamic" for choice in policy.layers.values())
     return Exportable(
         name=workload.name,
@@ -140,7 +158,7 @@ def exportable(
         policy=policy,
         policy_summary=point.label or point.policy_summary,
         session_entries=network.session_entries,
-        fp32=folder.network_path.read_bytes(),
+        fp32=fp32.result().data,
         feeds=timed_feeds(workload, profile.engine.batch_size),
         profile=profile,
         target=_target_facts(folder, profile),
@@ -156,6 +174,12 @@ def exportable(
         engine=_engine(folder, point, profile),
         versions=read_environment(folder)["versions"],
         notes=_notes(point, passes),
+        digests={
+            MODEL_FILE: network.digest,
+            FP32_FILE: fp32.result().digest,
+            CALIBRATION_FILE: calibration.result(),
+        },
+        speed=speed,
     )
 
 
@@ -173,7 +197,17 @@ def _same_workload(given: Workload | None, recorded: dict[str, Any]) -> Workload
     return workload
 
 
-def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload) -> Recipe:
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> _File:
+    data = path.read_bytes()
+    return _File(data=data, digest=sha256(data).hexdigest())
+
+
+def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload, calibration_sha256: str) -> Recipe:
     formats, example = profile.formats, workload.calibration[0]
     ranges = folder.read_json(folder.ranges_path, RANGES_VERSION)
     return Recipe(
@@ -183,7 +217,7 @@ def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload) -> 
         weight_block_size=formats.weight_block_size,
         weight_only_compute=formats.weight_only_compute,
         range_method=ranges.get("range_method", "minmax"),
-        calibration_sha256=sha256(folder.calibration_path.read_bytes()).hexdigest(),
+        calibration_sha256=calibration_sha256,
         example_shapes={name: array.shape for name, array in example.items()},
         example_dtypes={name: array.dtype.name for name, array in example.items()},
     )
@@ -197,16 +231,17 @@ def _read_network(folder: RunFolder, point: TrialPoint, policies: Mapping[str, P
     """The point's bytes: from `candidates/` where they are intact, else made again."""
     kept = folder.candidate_path(point.digest)
     if (kept / "model.onnx").is_file() and (kept / "manifest.json").is_file():
-        data = (kept / "model.onnx").read_bytes()
+        model = _read(kept / "model.onnx")
         entries = json.loads((kept / "manifest.json").read_bytes())["session_entries"]
-        if sha256(data).hexdigest() == point.digest:
-            return _Network(onnx_bytes=data, session_entries=entries)
+        if model.digest == point.digest:
+            return _Network(onnx_bytes=model.data, digest=model.digest, session_entries=entries)
     network = read_fp32(folder.network_path.read_bytes(), recipe)
     calibration = read_recipe_calibration(folder.calibration_path, recipe)
     compressor = recipe_compressor(recipe, network, calibration, folder.variants_path)
     remake = Remaker(compressor=compressor, policies=policies, folder=folder, stages=StageClock())
     candidate = remake(point)
-    return _Network(onnx_bytes=candidate.onnx_bytes, session_entries=dict(candidate.session_entries))
+    data, entries = candidate.onnx_bytes, dict(candidate.session_entries)
+    return _Network(onnx_bytes=data, digest=sha256(data).hexdigest(), session_entries=entries)
 
 
 def _target_facts(folder: RunFolder, profile: HardwareProfile) -> TargetFacts:
@@ -248,11 +283,11 @@ def _confirmed_figure(point: TrialPoint, fp32_ms: float, passes: int) -> Latency
     )
 
 
-def _confirmation_passes(folder: RunFolder, point: TrialPoint) -> tuple[Measurement, ...]:
+def _confirmation_passes(folder: RunFolder, point: TrialPoint, speed: ReferenceSpeed | None) -> tuple[Measurement, ...]:
     """The measurements that together are the confirmed figure; empty where the log no longer holds them.
 
     The log does not say which session asked for what, but a figure has all its digits: consecutive measurements of the
-    candidate that combine to just that ratio are those that it came from.
+    candidate that combine to just that ratio, seen from `speed`, are those that it came from.
     """
     log = folder.path / MEASUREMENTS
     lines = log.read_text().splitlines() if log.is_file() else []
@@ -263,7 +298,7 @@ def _confirmation_passes(folder: RunFolder, point: TrialPoint) -> tuple[Measurem
             passes = taken[last - count : last]
             if len({measurement.key for measurement in passes}) > 1:
                 continue
-            whole = combine(passes)
+            whole = combine(passes, speed)
             figures = ((whole.ratio, point.latency_ratio), (whole.ratio_high, point.latency_ratio_high))
             if all(math.isclose(ours, theirs, rel_tol=_SAME) for ours, theirs in figures):
                 return tuple(passes)

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 from deploy.errors import RemeasuredOtherwiseError
-from deploy.manifest import Manifest, read_manifest
-from deploy.remeasure import Remeasured, level_of, require_as_confirmed
+from deploy.export import write_bundle_files
+from deploy.exportable import Exportable
+from deploy.manifest import Manifest, SpeedFacts, read_manifest
+from deploy.promises import Budgets
+from deploy.remeasure import Remeasured, level_of, promised_speed, require_as_confirmed
 from deploy.verdict import Check, Verdict, judge_at_most
 from deploy.verify_latency import judge_latency
 from hwprofiles import load_profile
 from latency import Measurement, ProcessSamples, Samples
+from latency.elasticity import Elasticity
+from latency.reference_speed import ReferenceSpeed
 from latency.statistics import SpreadPrior
 
 THEN_MS = 2.0
@@ -74,6 +79,44 @@ def test_on_the_promised_device_milliseconds_count(
     manifest: Manifest, measured: Remeasured, candidate_ms: float, baseline_ms: float, most_ms: float, status: str
 ) -> None:
     assert judged(manifest, measured, candidate_ms, baseline_ms, most_ms).status == status
+
+
+@pytest.mark.parametrize(
+    ("device", "candidate_ms", "status"),
+    [
+        ("promised", 1.0 * 1.5 * 1.5**0.4, "kept"),  # half as slow again, and 8 bits lose 18% more than FP32 by that
+        ("promised", 1.2 * 1.5 * 1.5**0.4, "broken"),  # a fifth of that is the network's own
+        ("another", 1.0 * 1.5 * 1.5**0.4, "broken"),  # elsewhere it is not known what a ratio does
+    ],
+)
+def test_a_slower_moment_of_the_device_breaks_no_promise(
+    manifest: Manifest, measured: Remeasured, device: str, candidate_ms: float, status: str
+) -> None:
+    """1.9 times as fast as FP32 was promised, and that it is at the speed that it was promised at."""
+    follows = SpeedFacts(elasticity=0.4, deviation=0.01)
+    latency = manifest.latency.model_copy(update={"follows": follows})
+    target = manifest.target.model_copy(update={} if device == "promised" else {"hardware_id": "elsewhere"})
+    promising = manifest.model_copy(update={"latency": latency, "target": target})
+    promises = manifest.promises.model_copy(update={"max_latency_ms": None, "min_speedup": 1.9})
+    taken = measurement(measured.passes[0], candidate_ms, 1.5 * THEN_MS)
+    found = replace(measured, passes=(taken, taken))
+    judgement = judge_latency(promising, promises, load_profile("local-cpu"), found, 1.0)
+    assert judgement.checks[-1].status == status
+
+
+def test_what_is_known_of_speeds_travels_with_the_bundle(
+    point: Exportable, measured: Remeasured, tmp_path: Path
+) -> None:
+    """And where nothing is known nothing is said, as in bundles from before it was."""
+    elasticity = Elasticity(value=0.37, deviation=0.06)
+    told = replace(point, speed=ReferenceSpeed(baseline_ms=point.fp32_ms, elasticity=elasticity))
+    for name, each, speed in (("told", told, told.speed), ("silent", point, None)):
+        written = write_bundle_files(each, measured, tmp_path / name, {}, budgets=Budgets()).folder
+        text = (written / "manifest.json").read_text()
+        assert ("follows" in text) == (speed is not None)
+        read = read_manifest(text.encode())
+        assert isinstance(read, Manifest)
+        assert promised_speed(read.latency) == speed
 
 
 def test_a_machine_that_is_slower_than_it_was_is_named_as_the_reason(manifest: Manifest, measured: Remeasured) -> None:

@@ -46,7 +46,7 @@ def test_the_raw_samples_are_those_of_the_confirmation(finished: RunResult, conf
     """The search measured the candidate, too; its samples are not what was confirmed."""
     found = exportable(finished.folder, confirmed.digest[:10])
     assert found.confirmed.lines == tuple(range(len(found.passes)))
-    whole = combine(found.passes)
+    whole = combine(found.passes, found.speed)
     assert whole.ratio == pytest.approx(confirmed.latency_ratio, rel=1e-12)
     assert whole.model_digest == confirmed.digest
     log = (finished.folder / "measurements.jsonl").read_text()
