@@ -79,9 +79,15 @@ def write_bundle(folder: Path, content: BundleContent) -> None:
     write_folder(folder, files)
 
 
-def listed(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """What a manifest says of files: SHA-256 and size by name."""
-    return {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+def listed(files: Mapping[str, bytes], known: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    """What a manifest says of files: SHA-256 and size by name.
+
+    Args:
+        files: Content by name.
+        known: SHA-256 by name of those that have been hashed already.
+    """
+    found = {name: (known or {}).get(name) or hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return {name: {"sha256": found[name], "bytes": len(data)} for name, data in files.items()}
 
 
 def is_bundle(folder: Path) -> bool:
