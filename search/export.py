@@ -81,8 +81,9 @@ def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
             named.
     """
     text = wanted.removeprefix("#")
-    found = [point for point in points if _is_called(point, text)]
+    found, several = [point for point in points if _is_called(point, text)], "names several points"
     if not found and len(text) >= _SHORTEST_PREFIX:
+        several = "begins several digests"
         found = [point for point in points if point.digest.startswith(text.lower())]
     confirmed = [point for point in points if point.confirmed]
     named = ", ".join(f"{point.name} ({point.digest[:8]})" for point in confirmed)
@@ -90,9 +91,7 @@ def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
     if not found:
         raise SearchError(f"no point {wanted!r} in this run; of confirmed points, {choose}")
     if len({point.digest for point in found}) > 1:
-        raise SearchError(
-            f"several points are called {wanted!r}, or their digests begin so; of confirmed points, {choose}"
-        )
+        raise SearchError(f"{wanted!r} {several}; of confirmed points, {choose}")
     for point in found:
         if point.confirmed:
             return point
