@@ -130,6 +130,7 @@ def remeasure(
         MeasurementError: One of the two does not run there.
         TargetError: The target cannot be reached.
     """
+    size = WORKERS if suffices is None else PROCESSES
     with engine_folder(timed.engine, timed.model) as folder:
         meter = Meter(
             profile,
@@ -138,12 +139,12 @@ def remeasure(
             baseline_digest=timed.fp32_digest,
             built=folder,
             transport=ahead,
-            workers=WORKERS if suffices is None else PROCESSES,
+            workers=size,
         )
         with _started(meter, meanwhile, at_once=profile.reach.transport == "local"):
             admit(meter.machine, meter.runtime)
             found = _measured(meter, timed)
-            while not (_is_whole(found) or (suffices is not None and _is_believed(found) and suffices(found))):
+            while not (_is_whole(found, size) or (suffices is not None and _is_believed(found) and suffices(found))):
                 if suffices is not None:
                     meter.renew()
                 found = _measured(meter, timed, found.passes)
@@ -167,9 +168,9 @@ def _measured(meter: Meter, timed: Timed, before: tuple[Measurement, ...] = ()) 
     )
 
 
-def _is_whole(found: Remeasured) -> bool:
+def _is_whole(found: Remeasured, size: int) -> bool:
     """Whether as many processes were asked as a measurement takes at the least; or, if it says too little, the most."""
-    asked = sum(len(taken.processes) for taken in found.passes)
+    asked = len(found.passes) * size
     return asked >= WORKERS * (PASSES if _is_believed(found) else MOST_PASSES)
 
 

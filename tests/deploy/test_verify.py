@@ -12,8 +12,9 @@ import onnx
 import pytest
 
 from deploy.errors import BundleError, UnreliableLatencyError
+from deploy.first_look import PROCESSES
 from deploy.promises import Budgets
-from deploy.remeasure import Remeasured
+from deploy.remeasure import PASSES, WORKERS, Remeasured
 from deploy.revalidate import revalidate
 from deploy.verdict import Check, Verdict
 from deploy.verify import verify_bundle
@@ -263,6 +264,16 @@ def test_nothing_else_runs_while_a_latency_is_taken(bundle: Path, monkeypatch: p
     assert verify_bundle(bundle).is_kept
     assert events[:3] == ["validation begins", "validation ends", "timing begins"]
     assert events.count("validation begins") == 1
+
+
+@pytest.mark.parametrize(("known_well", "processes"), [(1e9, PROCESSES), (1e-9, WORKERS * PASSES)])
+def test_two_processes_are_enough_where_they_leave_no_doubt(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, known_well: float, processes: int
+) -> None:
+    monkeypatch.setattr("deploy.verify_latency.KNOWN_WELL", known_well)
+    verdict = verify_bundle(bundle)
+    assert verdict.is_kept
+    assert verdict.figures["latency"]["processes"] == processes
 
 
 def test_an_emulated_target_has_no_latency(bundle: Path) -> None:

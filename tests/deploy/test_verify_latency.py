@@ -104,6 +104,26 @@ def test_a_slower_moment_of_the_device_breaks_no_promise(
     assert judgement.checks[-1].status == status
 
 
+@pytest.mark.parametrize(
+    ("most_ms", "speedup", "spread", "clear"),
+    [
+        (1.1, None, 0.0, True),
+        (1.1, 1.9, 0.0, True),
+        (1.1, 2.1, 0.0, False),  # one of two is not kept
+        (0.99, None, 0.0, False),
+        (1.1, None, 0.1, False),  # kept, but by a ratio that is not known well
+        (None, None, 0.0, True),
+    ],
+)
+def test_nothing_is_left_to_doubt_where_a_ratio_that_is_known_well_keeps_all_promises(
+    manifest: Manifest, measured: Remeasured, most_ms: float | None, speedup: float | None, spread: float, clear: bool
+) -> None:
+    promises = manifest.promises.model_copy(update={"max_latency_ms": most_ms, "min_speedup": speedup})
+    passes = tuple(measurement(measured.passes[0], 1.0 - share, THEN_MS) for share in (0.0, spread))
+    found = replace(measured, passes=passes)
+    assert judge_latency(manifest, promises, load_profile("local-cpu"), found, 1.0).is_clear is clear
+
+
 def test_what_is_known_of_speeds_travels_with_the_bundle(
     point: Exportable, measured: Remeasured, tmp_path: Path
 ) -> None:
