@@ -5,6 +5,8 @@ bundle holds too, is four times as large. The run that is exported is a real one
 """
 
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -74,7 +76,17 @@ def _search(folder: Path, layers: int) -> Path:
     (folder / "workload.py").write_text(_WORKLOAD.format(width=_WIDTH, layers=layers))
     (folder / "stack.onnx").write_bytes(_stack(layers))
     for _ in range(_ATTEMPTS):  # on a busy machine not every point can be confirmed at once
-        _paretune("search", folder / "workload.py", "--sampler", "random", "--trials", _TRIALS, "--out", folder / "run")
+        _paretune(
+            folder,
+            "search",
+            folder / "workload.py",
+            "--sampler",
+            "random",
+            "--trials",
+            _TRIALS,
+            "--out",
+            folder / "run",
+        )
         points = read_result(folder / "run").points
         if any(point.confirmed and point.label == ALL_8_BIT_LABEL for point in points):
             return folder / "run"
@@ -126,24 +138,35 @@ def _export(run: Path, bundle: Path, *, asked: float | None) -> dict[str, Figure
 
 
 def _verify(bundle: Path, folder: Path) -> dict[str, Figure]:
-    """Verify as a CI step does, from the start of the program to its end."""
-    started = time.perf_counter()
-    _paretune("verify", bundle, "--json", folder / "verify.json")
-    whole_s = time.perf_counter() - started
+    """Verify as a CI step does, from the start of the program to its end.
+
+    Once before it counts: what Python compiles of an installed program it keeps.
+    """
+    _paretune(folder, "verify", bundle)
+    cpu_s, started = _children_cpu_s(), time.perf_counter()
+    _paretune(folder, "verify", bundle, "--json", folder / "verify.json")
+    whole_s, cpu_s = time.perf_counter() - started, _children_cpu_s() - cpu_s
     document = json.loads((folder / "verify.json").read_text())
     figures, checks = document["figures"], {check["name"]: check["seconds"] for check in document["checks"]}
     inference_s = figures["latency"]["inference_s"] + figures["accuracy"]["inference_s"]
-    checked_s = sum(checks.values())
-    return {
-        "verify without inference": Figure(value=checked_s - inference_s, unit="s", better="lower", asked=1.0),
-        "verify, all of it": Figure(value=whole_s, unit="s", better="lower"),
-        "verify: inference": Figure(value=inference_s, unit="s", better="lower"),
-        "verify: program start and end": Figure(value=whole_s - checked_s, unit="s", better="lower"),
-        "verify: starting and keeping workers": Figure(
-            value=figures["latency"]["overhead_s"], unit="s", better="lower"
-        ),
-        **{f"verify: {name}": Figure(value=checks[name], unit="s", better="lower") for name in ("files", "network")},
+    seconds = {
+        "verify, all of it": whole_s,
+        "verify: inference": inference_s,
+        "verify: processor time of all its processes": cpu_s,
+        "verify: program start and end": whole_s - sum(checks.values()),
+        "verify: starting and keeping workers": figures["latency"]["overhead_s"],
+        **{f"verify: {name}": checks[name] for name in ("files", "network", "workload", "accuracy")},
     }
+    return {
+        "verify without inference": Figure(value=whole_s - inference_s, unit="s", better="lower", asked=1.0),
+        "verify: processes that were asked": Figure(value=figures["latency"]["processes"], unit="", better="lower"),
+        **{name: Figure(value=value, unit="s", better="lower") for name, value in seconds.items()},
+    }
+
+
+def _children_cpu_s() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 class _Stopwatch:
@@ -170,8 +193,11 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _paretune(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "search", *map(str, arguments)], check=True)
+def _paretune(folder: Path, *arguments: object) -> None:
+    """Run the program as a user has it installed: with its bytecode kept, whatever this environment says of that."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    subprocess.run([sys.executable, "-m", "search", *map(str, arguments)], check=True, env=environment)
 
 
 if __name__ == "__main__":
