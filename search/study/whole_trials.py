@@ -6,10 +6,10 @@ those of a new trial together, and what is known already is not asked for. Table
 of its tools can read and write beside it.
 """
 
-import copy
 import datetime as dt
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
@@ -30,6 +30,7 @@ _PARAMS: Any = models.TrialParamModel.__table__
 _VALUES: Any = models.TrialValueModel.__table__
 _USER_ATTRS: Any = models.TrialUserAttributeModel.__table__
 _SYSTEM_ATTRS: Any = models.TrialSystemAttributeModel.__table__
+_STEPS: Any = models.TrialIntermediateValueModel.__table__
 _HEARTBEATS: Any = models.TrialHeartbeatModel.__table__
 
 # Databases with "insert, or else update"; on others Optuna's own ways are taken.
@@ -38,6 +39,10 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 # Statements that are made once: making one takes as long as SQLite takes to answer it.
 _ASKED = select(_TRIALS.c.study_id, _TRIALS.c.state).where(_TRIALS.c.trial_id == bindparam("one_id"))
 _ASKED_FOR_UPDATE = _ASKED.with_for_update()
+_ASKED_FOR_NUMBER = select(func.count()).where(
+    _TRIALS.c.study_id == bindparam("study_id"), _TRIALS.c.trial_id < bindparam("one_id")
+)
+_NUMBERED = update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("one_id")).values(number=bindparam("its_number"))
 
 # Databases limit the parameters of a statement; SQLite's limit was once 999.
 _MOST_IDS = 500
@@ -72,11 +77,10 @@ class WholeTrialStorage(RDBStorage):
             if state is TrialState.RUNNING and before is not TrialState.WAITING:
                 return False
             for objective, value in enumerate(values or ()):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                row = {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+                row = {"trial_id": trial_id, **_value_row(objective, value)}
                 self._put(session, _VALUES, row, key=("trial_id", "objective"))
-            when = {"datetime_start": _now()} if state is TrialState.RUNNING else {}
-            when |= {"datetime_complete": _now()} if state.is_finished() else {}
+            when = {"datetime_start": _utc(dt.datetime.now(dt.UTC))} if state is TrialState.RUNNING else {}
+            when |= {"datetime_complete": _utc(dt.datetime.now(dt.UTC))} if state.is_finished() else {}
             here = (_TRIALS.c.trial_id == trial_id) & (_TRIALS.c.state == before)
             done: Any = session.execute(update(_TRIALS).where(here).values(state=state, **when))
             if done.rowcount:
@@ -112,18 +116,22 @@ class WholeTrialStorage(RDBStorage):
     def _get_prepared_new_trial(self, study_id: int, template_trial: FrozenTrial | None, session: "Session") -> Any:
         if template_trial is None:
             return super()._get_prepared_new_trial(study_id, None, session)
-        bare = copy.copy(template_trial)
-        bare.params, bare.distributions, bare.user_attrs, bare.system_attrs = {}, {}, {}, {}
-        trial = super()._get_prepared_new_trial(study_id, bare, session)
-        session.flush()
+        when = {name: _utc(getattr(template_trial, name)) for name in ("datetime_start", "datetime_complete")}
+        made: Any = session.execute(insert(_TRIALS), {"study_id": study_id, "state": template_trial.state, **when})
+        (trial_id,) = made.inserted_primary_key
         for table, rows in (
             (_PARAMS, [self._param_row(session, study_id, *param) for param in _internal(template_trial)]),
             (_USER_ATTRS, _attribute_rows(template_trial.user_attrs)),
             (_SYSTEM_ATTRS, _attribute_rows(template_trial.system_attrs)),
+            (_VALUES, [_value_row(*value) for value in enumerate(template_trial.values or ())]),
+            (_STEPS, [_step_row(*step) for step in template_trial.intermediate_values.items()]),
         ):
             if rows:
-                session.execute(insert(table), [{"trial_id": trial.trial_id, **row} for row in rows])
-        return trial
+                session.execute(insert(table), [{"trial_id": trial_id, **row} for row in rows])
+        # Whoever has inserted a row is alone until the end, so that the number is its own.
+        number = session.execute(_ASKED_FOR_NUMBER, {"study_id": study_id, "one_id": trial_id}).scalar_one()
+        session.execute(_NUMBERED, {"one_id": trial_id, "its_number": number})
+        return SimpleNamespace(trial_id=trial_id, number=number, datetime_start=template_trial.datetime_start)
 
     def _set_trial_param_without_commit(
         self,
@@ -194,6 +202,16 @@ def _attribute_rows(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
 
 
-def _now() -> dt.datetime:
+def _value_row(objective: int, value: float) -> dict[str, Any]:
+    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    return {"objective": objective, "value": stored, "value_type": kind}
+
+
+def _step_row(step: int, value: float) -> dict[str, Any]:
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    return {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+
+
+def _utc(local: dt.datetime | None) -> dt.datetime | None:
     """As the tables have it: UTC, without saying so."""
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    return None if local is None else local.astimezone(dt.UTC).replace(tzinfo=None)
