@@ -150,6 +150,8 @@ def _signature(lesson: Lesson) -> tuple[object, ...]:
 
 
 def _joined(lessons: list[Lesson]) -> Lesson:
+    if len(lessons) == 1:
+        return lessons[0]
     targets = [lesson.targets for lesson in lessons if lesson.targets is not None]
     return Lesson(
         feeds={name: np.concatenate([lesson.feeds[name] for lesson in lessons]) for name in lessons[0].feeds},

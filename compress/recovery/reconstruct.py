@@ -6,6 +6,7 @@ to answer what the original network answers: so it makes good what went wrong be
 network's inputs cannot. Everything is least squares on second moments; nothing is trained.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from compress.recovery.reconstruct_rounding import on_grid
 from compress.recovery.reconstruct_rows import RowPicker, rows_within
 from compress.recovery.reconstruct_targets import Target, find_targets
 from compress.recovery.recovered_weights import RecoveredWeights
-from compress.recovery.rounded_graph import range_tensors
+from compress.recovery.rounded_graph import half_precision_tensors, range_tensors
 from compress.recovery.settings import RecoverySettings
 from compress.runtime import open_session
 from compress.statistics.activation_ranges import RANGE_METHODS
@@ -137,22 +138,25 @@ class _Course:
         return len(self._targets)
 
     def observed_ranges(self, feeds: Sequence[Feeds]) -> dict[str, Range]:
-        """The ranges of what the candidate will quantize, chosen as the compressor chooses them."""
+        """Ranges of what gets 8 bits, chosen as the compressor chooses them; extremes of what gets half precision."""
         scheme = self._compressor.scheme
-        names = range_tensors(self._structure)
-        if scheme is None or not names:
+        quantized = [] if scheme is None else range_tensors(self._structure)
+        half = half_precision_tensors(self._compressor, self._structure)
+        if not quantized and not half:
             return {}
         model = self._structure.with_weights(self.weights)
-        histograms = {name: ActivationHistogram(name) for name in names}
-        for found in _observed(self._compressor.network, model, names, feeds, self._settings.threads):
+        histograms = {name: ActivationHistogram(name) for name in (*half, *quantized)}
+        for found in _observed(self._compressor.network, model, list(histograms), feeds, self._settings.threads):
             for name, histogram in histograms.items():
                 histogram.add(found[name])
-        clamps = {value.name: clamp_bounds(node) for node in model.graph for value in node.outputs}
-        choose = RANGE_METHODS[self._compressor.range_method]
-        return {
-            name: choose(histogram, scheme, clamps.get(name) or (-np.inf, np.inf))
-            for name, histogram in histograms.items()
-        }
+        ranges: dict[str, Range] = {name: (histograms[name].low, histograms[name].high) for name in half}
+        if scheme is not None:
+            clamps = {value.name: clamp_bounds(node) for node in model.graph for value in node.outputs}
+            choose = RANGE_METHODS[self._compressor.range_method]
+            ranges |= {
+                name: choose(histograms[name], scheme, clamps.get(name) or (-math.inf, math.inf)) for name in quantized
+            }
+        return ranges
 
     def _is_refitted(self, target: Target) -> bool:
         node = self._nodes[target.node_name]

@@ -74,6 +74,15 @@ def range_tensors(structure: FloatStructure) -> list[str]:
     return list(dict.fromkeys(range_source(value).name or "" for value in points_to_quantize(nodes)))
 
 
+def half_precision_tensors(compressor: Compressor, structure: FloatStructure) -> list[str]:
+    """Names of the tensors that must fit into half precision, where a layer has that format."""
+    if not any(plan.format == "fp16" for plan in structure.plans):
+        return []
+    present = {*(value.name for value in structure.model.graph.inputs)}
+    present |= {value.name for node in structure.model.graph for value in node.outputs}
+    return [name for name in compressor.calibration.histograms if name in present]
+
+
 def rehearse(compressor: Compressor, structure: FloatStructure, ranges: Mapping[str, Range]) -> RoundedGraph:
     """The structure with its policy's formats.
 
@@ -102,11 +111,15 @@ def _round_static(
     nodes = _static_nodes(structure, model)
     if not nodes:
         return []
-    sources = {value.name or "": range_source(value) for value in points_to_quantize(nodes)}
-    grids = {
-        source.name or "": _grid(scheme, source.name or "", ranges[source.name or ""], clamp_bounds(source.producer()))
-        for source in sources.values()
-    }
+    # The pass gives some values other names: what they are called is noted before.
+    grids: dict[str, LearnedRange] = {}
+    points: dict[str, LearnedRange] = {}
+    for value in points_to_quantize(nodes):
+        source = range_source(value)
+        name = source.name or ""
+        if name not in grids:
+            grids[name] = _grid(scheme, name, ranges[name], clamp_bounds(source.producer()))
+        points[value.name or ""] = grids[name]
     floats = {node.name: [value for value in node.inputs[1:3] if value is not None] for node in nodes}
     arrays = {value.name or "": constant(value) for values in floats.values() for value in values}
     placeholders = {
@@ -125,8 +138,8 @@ def _round_static(
             back = graph.initializers.get(name)
             node.replace_input_with(index, add_initializer(graph, name, arrays[name]) if back is None else back)
         _round_weight(node, axis=axes[node.name], limit=scheme.weight_limit, bits=_BITS, block=0)
-    for name, source in sources.items():
-        _rehearse_pair(graph, name, grids[source.name or ""])
+    for name, grid in points.items():
+        _rehearse_pair(graph, name, grid)
     return list(grids.values())
 
 

@@ -16,7 +16,7 @@ from compress.recovery.float_structure import FloatStructure
 from compress.recovery.hints import hint_loss, hints_of
 from compress.recovery.lessons import Lesson, Lessons
 from compress.recovery.relatives import masks_of
-from compress.recovery.rounded_graph import LearnedRange, range_tensors, rehearse
+from compress.recovery.rounded_graph import LearnedRange, half_precision_tensors, range_tensors, rehearse
 from compress.recovery.settings import RecoverySettings
 from compress.recovery.teacher import Teacher
 from compress.recovery.torch_graph.graph import TorchGraph
@@ -180,13 +180,21 @@ class Training:
         given = outputs if len(outputs) > 1 else next(iter(outputs.values()))
         return float(np.mean(np.asarray(self._lessons.score(given, targets), np.float64)))
 
+    def answers(self, lesson: Lesson) -> list[NDArray[Any]]:
+        """What the network answers as it is now, output by output."""
+        with torch.no_grad():
+            found = self._student(_tensors(lesson))
+        return [found[name].numpy() for name in self._student.output_names]
+
     def recovered_weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights as they are now."""
         return {name: parameter.detach().numpy().copy() for name, parameter in self.weights.items()}
 
     def ranges(self) -> dict[str, Range]:
-        """The learned ranges as they are now."""
-        return {grid.tensor: grid.at(math.exp(float(self._scales[grid.parameter]))) for grid in self._learned}
+        """The ranges that the candidate needs: learned ones as they are now, and what half precision must hold."""
+        return self.observed(half_precision_tensors(self._compressor, self._structure)) | {
+            grid.tensor: grid.at(math.exp(float(self._scales[grid.parameter].detach()))) for grid in self._learned
+        }
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that changes, for a checkpoint."""

@@ -46,6 +46,14 @@ def calibration() -> Iterator[Excerpt]:
         yield {"characters": windows[start : start + BATCH_SIZE, :-1]}
 
 
+def training() -> Iterator[tuple[Excerpt, NDArray[np.int64]]]:
+    """2,048 excerpts of files that trained the network; targets int64 (N, 128), the character after each."""
+    from workloads.builtin.chars_transformer_data import load_windows
+
+    windows = load_windows("training")
+    yield {"characters": windows[:, :-1]}, windows[:, 1:]
+
+
 def validation() -> Iterator[tuple[Excerpt, NDArray[np.int64]]]:
     """300 excerpts of files that training never saw; targets int64 (N, 128), the character after each."""
     from workloads.builtin.chars_transformer_data import load_windows

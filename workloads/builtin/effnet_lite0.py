@@ -63,6 +63,14 @@ def calibration() -> Iterator[Image]:
         yield {"inputs": digits.images(start, start + BATCH_SIZE)}
 
 
+def training() -> Iterator[tuple[Image, NDArray[np.int64]]]:
+    """The 2,000 digits that the probe was fitted on."""
+    from workloads.builtin.effnet_lite0_data import load_digits
+
+    digits, _ = load_digits()
+    yield {"inputs": digits.images()}, digits.labels
+
+
 def validation() -> Iterator[tuple[Image, NDArray[np.int64]]]:
     """2,000 digits that the probe never saw."""
     from workloads.builtin.effnet_lite0_data import load_digits

@@ -45,6 +45,14 @@ def calibration() -> Iterator[Image]:
         yield {"image": training.images[start : start + BATCH_SIZE]}
 
 
+def training() -> Iterator[tuple[Image, NDArray[np.int64]]]:
+    """The 3,000 images that trained the network, as they are, and their digits."""
+    from workloads.builtin.mnist_resnet_data import load_digits
+
+    digits, _ = load_digits()
+    yield {"image": digits.images}, digits.labels
+
+
 def validation() -> Iterator[tuple[Image, NDArray[np.int64]]]:
     """The 2,000 images that training never saw, and their digits."""
     from workloads.builtin.mnist_resnet_data import load_digits

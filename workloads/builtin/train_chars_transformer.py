@@ -36,6 +36,8 @@ LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "ensurepip", "encodin
 LEAST_CHARACTERS = 2_000
 HOLD_OUT_EVERY = 16
 CALIBRATION_WINDOWS = 256
+TRAINING_WINDOWS = 2_048
+"""For recovery: the network itself learned from windows at random places."""
 VALIDATION_WINDOWS = 300
 _WINDOW = CONTEXT + 1
 
@@ -130,7 +132,11 @@ def main() -> None:
     _log.info("%d characters to learn, %d held out", sum(map(len, learned)), sum(map(len, held_out)))
     calibration, validation = excerpts(learned, CALIBRATION_WINDOWS), excerpts(held_out, VALIDATION_WINDOWS)
     np.savez_compressed(
-        arguments.out / "chars_transformer.npz", allow_pickle=False, calibration=calibration, validation=validation
+        arguments.out / "chars_transformer.npz",
+        allow_pickle=False,
+        calibration=calibration,
+        training=excerpts(learned, TRAINING_WINDOWS),
+        validation=validation,
     )
     network = CharsTransformer()
     initialize(network)
