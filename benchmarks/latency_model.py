@@ -4,7 +4,8 @@ A search of 60 trials, as users make it; then policies that it never saw are mea
 frontier sampler's model expects of them is held against that. Two kinds: drawn at random over the whole space, and
 proposed by the sampler. Beside the errors stand what bounds them from below, how far two measurements of one candidate
 lie apart, and what tells whether the test is one: the error of the best guess that knows no policy, and how far the
-latencies themselves lie apart.
+latencies themselves lie apart. All latencies are at the speed of the machine that the search saw them at
+(`search.trial.speed_record`).
 
 `--run` takes the folder of an earlier search in place of a new one (for one workload). Measurements are kept in the
 folder that `--out` names; the same call goes on where it was stopped.
@@ -20,12 +21,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
 
 from benchmarks.figures import Figure, parser, report
 from benchmarks.samplers.live import LiveSearch
 from compress.errors import CompressionError
+from compress.policy import Policy
 from hwprofiles import HardwareProfile, detect_machine, load_profile
-from latency import MeasurementError
+from latency import Measurement, MeasurementError
 from latency.meters import open_meter
 from search.folder.run_folder import RunFolder
 from search.prepare import Prepared, prepare
@@ -33,8 +36,9 @@ from search.samplers import SAMPLERS
 from search.samplers.frontier import Knowledge, open_knowledge
 from search.space.space import Choice
 from search.stages import StageClock
-from search.study.study import load_run_study
+from search.study.study import FP32_MS, load_run_study
 from search.study.trials import is_finished
+from search.trial.speed_record import SpeedRecord
 from search.trial.timed_input import timed_feeds
 from workloads import load
 
@@ -92,9 +96,12 @@ class Examination:
             finished = [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)][: self.trials]
             tried = {json.dumps(trial.params, sort_keys=True) for trial in finished}
             knowledge.learn(study.study_name, finished)
+            fp32_ms = study.user_attrs[FP32_MS]
         unseen = [*self._random(knowledge, tried), *self._proposed(knowledge)]
         expected, deviations = knowledge.predict_cost([dict(params) for _, params in unseen])
-        measured = self._measure([params for _, params in unseen])
+        space = self._prepared.space
+        taken = self._measure([space.policy(params) for _, params in unseen])
+        measured = self._at_one_speed(taken, finished, fp32_ms)
         return [
             Unseen(kind=kind, expected=float(mean), deviation=float(deviation), measured=found)
             for (kind, _), mean, deviation, found in zip(unseen, expected, deviations, measured, strict=True)
@@ -128,8 +135,20 @@ class Examination:
         for _ in range(self.count):
             yield "proposed", knowledge.propose(rng)  # never what it has seen or proposed before
 
-    def _measure(self, policies: list[Params]) -> list[tuple[float, ...]]:
-        """Ratios to FP32 of each; none where it cannot be built or measured, and the reason is said.
+    def _at_one_speed(
+        self, taken: list[tuple[Policy, list[Measurement]]], trials: list[FrozenTrial], fp32_ms: float
+    ) -> list[tuple[float, ...]]:
+        """Ratios to FP32 as the search had its own: at the speed of the machine at which FP32 takes `fp32_ms`."""
+        macs = {layer.name: layer.macs for layer in self._prepared.network.layers}
+        speeds = SpeedRecord(self._prepared.space, macs)
+        speeds.learn_trials(trials)
+        for policy, measurements in taken:
+            for measurement in measurements:
+                speeds.learn(policy, measurement)
+        return [tuple(each.at(speeds.speed(policy, fp32_ms)).ratio for each in found) for policy, found in taken]
+
+    def _measure(self, policies: list[Policy]) -> list[tuple[Policy, list[Measurement]]]:
+        """Measurements of each; none where it cannot be built or measured, and the reason is said.
 
         Those that are measured twice are so when all have been measured once: another hour is another machine.
         """
@@ -138,23 +157,22 @@ class Examination:
         twice = np.unique(np.linspace(0, len(policies) - 1, self.repeats).astype(np.int64)).tolist()
         with open_meter(self.profile, prepared.network.onnx_bytes, feeds, log_folder=self.folder) as meter:
 
-            def measure(position: int, *, fresh: bool) -> tuple[float, ...]:
+            def measure(position: int, *, fresh: bool) -> list[Measurement]:
                 try:
-                    candidate = prepared.compressor.build(prepared.space.policy(policies[position]))
-                    return (
-                        meter.measure(
-                            candidate.onnx_bytes, session_entries=candidate.session_entries, fresh=fresh
-                        ).ratio,
-                    )
+                    candidate = prepared.compressor.build(policies[position])
+                    taken = meter.measure(candidate.onnx_bytes, session_entries=candidate.session_entries, fresh=fresh)
                 except (CompressionError, MeasurementError) as error:
                     print(f"{self.workload}: policy {position} is left out: {error}")
-                    return ()
+                    return []
+                if not isinstance(taken, Measurement):
+                    raise TypeError(f"'{self.profile.name}' is emulated and has no latencies; name a --target that has")
+                return [taken]
 
             found = [measure(position, fresh=False) for position in range(len(policies))]
             for position in twice:
                 if found[position]:
                     found[position] += measure(position, fresh=True)
-        return found
+        return list(zip(policies, found, strict=True))
 
 
 def figures_of(label: str, unseen: list[Unseen]) -> dict[str, Figure]:
