@@ -23,11 +23,12 @@ from compress.runtime import open_session
 from compress.statistics.calibration import calibrate
 from compress.stitch import Candidate, Compressor
 from tests.compress.conftest import Loaded
-from tests.compress.policies import joint, vanished
+from tests.compress.policies import joint, names_of, vanished
 from tests.compress.zoo import write
 from tests.compress.zoo.case import Case, GraphBuilder, images
 
 SETTINGS = RecoverySettings()
+_SAMPLES = 24
 
 
 def _lessons(loaded: Loaded, batches: int = 8) -> Lessons:
@@ -51,16 +52,17 @@ def _difference(loaded: Loaded, candidate: Candidate, lessons: Lessons) -> float
     return relative_difference(session.run(None, feeds), open_session(loaded.network.onnx_bytes).run(None, feeds))
 
 
-@pytest.mark.parametrize(
-    "name", ["residual", "resnet_net", "depthwise_clip", "transformer_block", "grouped_between", "forked_products"]
-)
+@pytest.mark.parametrize("name", ["residual", "depthwise_clip", "grouped_between", "transformer_block"])
 def test_outputs_come_closer_to_the_original(load: Callable[[str], Loaded], name: str) -> None:
-    """Branches gone, and channels, ranks, masks and number formats together."""
+    """Branches gone; channels, ranks, masks and number formats together."""
     loaded = load(name)
     compressor, lessons = loaded.compressor(), _lessons(loaded)
-    for policy in (vanished(compressor), joint(compressor, 1), joint(compressor, 3)):
+    policies = [joint(compressor, 3)]
+    if name in ("residual", "depthwise_clip"):  # there, something is left beside them
+        policies.append(vanished(compressor, start=Policy.uniform(names_of(loaded.network), INT8)))
+    for policy in policies:
         plain = compressor.build(policy)
-        recovered = reconstruct(compressor, policy, lessons, SETTINGS)
+        recovered = reconstruct(compressor, policy, lessons, SETTINGS, samples=_SAMPLES)
         candidate = build_recovered(compressor, recovered)
         assert _difference(loaded, candidate, lessons) <= _difference(loaded, plain, lessons)
         assert recovered.lineage.method == METHOD
@@ -98,12 +100,11 @@ def test_channels_that_are_linear_combinations_of_others_cost_nothing(tmp_path: 
 
 def test_later_layers_make_good_what_went_wrong_before_them(load: Callable[[str], Loaded]) -> None:
     """With half of one layer's weights gone, refitting those behind it, FP32 in themselves, brings outputs closer."""
-    loaded = load("resnet_net")
+    loaded = load("residual")
     compressor, lessons = loaded.compressor(), _lessons(loaded)
     first = loaded.network.layers[1].name
     masked = LayerPolicy(sparsity=0.75, sparsity_pattern="unstructured")
-    names = [layer.name for layer in loaded.network.layers]
-    policy = Policy({name: masked if name == first else LayerPolicy() for name in names})
+    policy = Policy({name: masked if name == first else LayerPolicy() for name in names_of(loaded.network)})
     recovered = reconstruct(compressor, policy, lessons, SETTINGS)
     assert _difference(loaded, build_recovered(compressor, recovered), lessons) < 0.8 * _difference(
         loaded, compressor.build(policy), lessons
@@ -117,7 +118,7 @@ def test_later_layers_make_good_what_went_wrong_before_them(load: Callable[[str]
 def test_the_same_call_gives_the_same_weights(load: Callable[[str], Loaded]) -> None:
     loaded = load("residual")
     compressor, lessons = loaded.compressor(), _lessons(loaded)
-    policy = vanished(compressor, start=Policy.uniform([layer.name for layer in loaded.network.layers], INT8))
+    policy = vanished(compressor, start=Policy.uniform(names_of(loaded.network), INT8))
     first, second = (reconstruct(compressor, policy, lessons, SETTINGS) for _ in range(2))
     assert first.digest == second.digest
     fewer = reconstruct(compressor, policy, lessons, SETTINGS, samples=16)
@@ -139,8 +140,8 @@ def test_a_time_limit_leaves_fewer_samples_and_still_an_answer(load: Callable[[s
 
 def test_what_has_lost_nothing_is_refused(load: Callable[[str], Loaded]) -> None:
     loaded = load("residual")
-    untouched = Policy.uniform([layer.name for layer in loaded.network.layers], LayerPolicy())
-    with pytest.raises(CompressionError, match="closed-form reconstruction won nothing: .* keep it as it is"):
+    untouched = Policy.uniform(names_of(loaded.network), LayerPolicy())
+    with pytest.raises(CompressionError, match=r"closed-form reconstruction won nothing: .* keep it as it is"):
         reconstruct(loaded.compressor(), untouched, _lessons(loaded), SETTINGS)
 
 

@@ -55,9 +55,8 @@ def test_the_answer_is_that_of_least_squares(has_bias: bool) -> None:
     found = fit(rows, before, has_bias=has_bias)
     columns = [rows.inputs[0], np.ones((4000, 1))] if has_bias else [rows.inputs[0]]
     solution, *_ = np.linalg.lstsq(np.concatenate(columns, axis=1), rows.answers, rcond=None)
-    np.testing.assert_allclose(found.rows[0], solution[:6].T, atol=2e-3)
-    if found.bias is not None:
-        np.testing.assert_allclose(found.bias, solution[6], atol=2e-3)
+    bias = solution[6] if has_bias else None
+    assert rows.error(found.rows, found.bias) == pytest.approx(rows.error(solution[:6].T[None], bias), rel=1e-3)
 
 
 def test_masked_rows_are_each_fitted_on_their_own_inputs() -> None:
