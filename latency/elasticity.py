@@ -28,9 +28,10 @@ LEVELS_APART = 0.08
 _PRIOR_DEVIATION = 0.5
 # What a ratio that is taken again differs by within one speed, as a standard deviation, worth so many pairs.
 _PRIOR_NOISE, _PRIOR_PAIRS = 0.025, 4.0
-# How far candidates' own elasticities lie from what their shares say, over the share. (Standard deviation over the 66
-# measurements of a residual network within which a host's speed changed; slow moments of one level differ by as much.)
-_OWN_DEVIATION = 0.15
+# How far candidates' own elasticities lie from what their shares say, over the share: the standard deviation over 66
+# measurements of a residual network within which a host's speed changed, 0.07 over those that tell best. Slow moments
+# of one level differ by as much.
+_OWN_DEVIATION = 0.1
 _HUBER = 1.5
 _NORMAL_MEDIAN = 0.6745  # of a normal's absolute value, in standard deviations
 _ITERATIONS, _CONVERGED = 50, 1e-5

@@ -81,7 +81,9 @@ def judge(
     crowded = _is_crowded(crowding, threads)
     clock: Clock = "cpu" if crowded and threads == 1 and crowding.stolen_share is not None else "wall"
     estimate = ratio_on(processes, clock, priors[clock], speed)
-    grade, reason, remedy = _grade(crowding, estimate, crowded=crowded, processes=len(processes), threads=threads)
+    # What is uncertain of another speed is no fault of these samples, and neither time nor quiet would help.
+    taken = ratio_on(processes, clock, priors[clock], speed.certain) if speed is not None else estimate
+    grade, reason, remedy = _grade(crowding, taken, crowded=crowded, processes=len(processes), threads=threads)
     return Verdict(grade=grade, reason=reason, remedy=remedy, clock=clock, estimate=estimate, crowded=crowded)
 
 

@@ -7,7 +7,7 @@ at rightly too.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from latency.elasticity import Elasticity, SpeedReading
@@ -42,6 +42,11 @@ class ReferenceSpeed:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.baseline_ms) and self.baseline_ms > 0):
             raise ValueError(f"baseline_ms must be finite and above 0, got {self.baseline_ms!r}")
+
+    @property
+    def certain(self) -> ReferenceSpeed:
+        """As if the elasticity were known for certain: what is left of an interval is what more samples narrow."""
+        return replace(self, elasticity=replace(self.elasticity, deviation=0.0))
 
     def corrected(self, log_ratios: NDArray[np.float64], log_baseline_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log ratios of rounds as they would be at this speed, from what FP32 took in each."""

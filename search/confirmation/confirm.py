@@ -141,11 +141,7 @@ class _Turns:
 
     def is_known(self, passes: int, evaluator: Evaluator, reference_ms: float | None) -> bool:
         """Whether `passes` are enough: more are taken while little is known."""
-        return passes == MOST_PASSES or self._together(evaluator, reference_ms).ratio_half_width <= KNOWN_WELL
-
-    def _together(self, evaluator: Evaluator, reference_ms: float | None) -> "Measured":
-        """All turns as one, at the reference speed; by now the others' turns have told more of the target's speeds."""
-        return evaluator.together(self.measured, self._policy, reference_ms)
+        return passes == MOST_PASSES or evaluator.narrowable(self.measured, self._policy, reference_ms) <= KNOWN_WELL
 
     def measure(self, evaluator: Evaluator) -> str:
         """Take a turn; where that fails, say so."""
@@ -169,7 +165,8 @@ class _Turns:
             CompressionError, MeasurementError, WorkloadError: They cannot be relied on, or not be taken.
             TargetError: The target is gone.
         """
-        measured = self._together(evaluator, reference_ms)
+        # By now the others' turns have told more of the target's speeds.
+        measured = evaluator.together(self.measured, self._policy, reference_ms)
         if measured.grade == "unreliable":
             raise MeasurementError(f"latency is unreliable: {measured.reason}")
         candidate = self.remake(self.point)

@@ -110,6 +110,16 @@ class Costing:
             return combine(latencies, speed)
         return latencies[0].at(speed) if latencies else measured[-1]
 
+    def narrowable(self, measured: Sequence["Measured"], policy: Policy, reference_ms: float | None) -> float:
+        """Half the relative width of their interval as far as more measurements could narrow it.
+
+        What is uncertain of how the ratio follows the target's speed they could not.
+        """
+        whole = self.together(measured, policy, reference_ms)
+        if isinstance(whole, Measurement) and whole.speed is not None:
+            return whole.at(whole.speed.certain).ratio_half_width
+        return whole.ratio_half_width
+
     def _take_anchor(self, speeds: SpeedRecord) -> tuple[SpeedReading, ...]:
         anchor = speeds.begin_anchor()
         try:

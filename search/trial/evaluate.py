@@ -207,6 +207,10 @@ class Evaluator:
         """Several measurements of one policy's candidate as one, at the reference speed (`Costing.together`)."""
         return self._costing.together(measured, policy, reference_ms)
 
+    def narrowable(self, measured: Sequence["Measured"], policy: Policy, reference_ms: float | None) -> float:
+        """Half the relative width of their interval as far as more could narrow it (`Costing.narrowable`)."""
+        return self._costing.narrowable(measured, policy, reference_ms)
+
     def _score(self, candidate: Candidate, predict: Predict) -> tuple[Accuracy, Drop]:
         validation = self._validation
         with self._stages.stage("scoring"):

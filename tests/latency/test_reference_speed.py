@@ -121,6 +121,15 @@ def test_occasions_at_two_speeds_combine_to_a_ratio_that_is_known(make: Maker) -
     assert seen.ratio == pytest.approx(RATIO, rel=0.01)
 
 
+def test_what_is_uncertain_of_speeds_makes_no_measurement_unreliable(make: Maker) -> None:
+    """Its interval says so; the samples are as good as they were, and more of them would not help."""
+    uncertain = ReferenceSpeed(baseline_ms=FAST_MS, elasticity=Elasticity(value=TRUE_ELASTICITY, deviation=0.3))
+    seen = combine([make([SLOW_MS] * 12), make([SLOW_MS] * 12)], uncertain)
+    assert seen.grade == "clean"
+    assert seen.ratio_half_width > 0.2
+    assert seen.at(uncertain.certain).ratio_half_width < 0.02
+
+
 def test_a_measurement_tells_both_speeds_that_it_saw(make: Maker) -> None:
     """And so by itself how the ratio follows them."""
     found = speeds_within(make([FAST_MS] * 8 + [SLOW_MS] * 4), 1.0)

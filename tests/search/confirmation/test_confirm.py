@@ -114,6 +114,9 @@ class FakeEvaluator:
             reason="noise",
         )
 
+    def narrowable(self, measured: list[SimpleNamespace], _policy: object, _reference_ms: float | None) -> float:
+        return float(measured[0].ratio_half_width)
+
     def together(self, measured: list[object], _policy: object, reference_ms: float | None) -> object:
         assert reference_ms == 2.0
         return measured[0]

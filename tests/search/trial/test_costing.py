@@ -187,6 +187,7 @@ def test_measurements_of_a_confirmation_teach_and_come_together(begun: Begun) ->
         whole = costing.together(measured, mixed(count), FAST_MS)
         assert whole.ratio == pytest.approx(true_ratio(mixed(count)), rel=0.02)
         assert measured[1].ratio / measured[0].ratio > 1.08
+        assert costing.narrowable(measured, mixed(count), FAST_MS) < 0.01 < whole.ratio_half_width
 
 
 def test_how_it_was_read_stands_beside_what_it_is(begun: Begun) -> None:
