@@ -1,0 +1,1 @@
+"""What a plain user would do with other tools, for comparison."""
