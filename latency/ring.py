@@ -21,13 +21,14 @@ class Worker:
     """One place in the ring.
 
     ``asked`` once it was sent what prepares it, ``ready`` once its process has said hello and loaded the baseline,
-    ``warm`` once it has timed it.
+    ``warm`` once it has timed it. ``reloads`` while it loads the baseline anew and nobody has taken the answer.
     """
 
     connection: Connection
     asked: bool = False
     ready: bool = False
     warm: bool = False
+    reloads: bool = False
     lost: bool = False
 
 
@@ -117,7 +118,7 @@ class WorkerRing:
 
     def _restart(self, worker: Worker) -> None:
         worker.connection.close()
-        worker.asked, worker.ready, worker.warm, worker.lost = False, False, False, True
+        worker.asked, worker.ready, worker.warm, worker.reloads, worker.lost = False, False, False, False, True
         worker.connection = self._transport.start()
         worker.lost = False
 

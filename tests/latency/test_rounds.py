@@ -82,13 +82,18 @@ def test_baseline_that_has_been_used_is_loaded_anew_first_in_every_other_worker(
 
     both, alone = ["baseline", "candidate"], ["candidate"]
     timed = [("time_interleaved", both), ("unload", "candidate")]
-    assert take() == [[("load", "candidate"), ("warm_up", both), *timed]] * 2
+    ahead = [("load", "baseline")] if anew else []
+    assert take() == [
+        [("load", "candidate"), ("warm_up", both), *timed],
+        [("load", "candidate"), ("warm_up", both), *timed, *ahead],
+    ]
     again = take()
     if anew:
         assert again[0] == [("load", "candidate"), ("load", "baseline"), ("warm_up", both), *timed]
-        assert again[1] == [("load", "baseline"), ("load", "candidate"), ("warm_up", both), *timed]
+        assert again[1] == [("load", "candidate"), ("warm_up", both), *timed, *ahead], "it had the baseline already"
     else:
         assert again == [[("load", "candidate"), ("warm_up", alone), *timed]] * 2
+    assert [worker.connection.unanswered for worker in ring.workers] == [0, len(ahead)]  # type: ignore[attr-defined]
 
 
 def test_what_began_to_load_and_is_not_measured_is_cleared_away_and_every_answer_taken() -> None:
@@ -128,6 +133,26 @@ def test_a_worker_lost_on_the_way_is_said_on_completion_and_its_successor_loads(
     ring.workers[0].connection, ring.workers[0].lost = ScriptedWorkerConnection(), False  # type: ignore[assignment]
     assert loading.complete() is None
     assert ring.workers[0].connection.asked == [("load", "candidate")]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_worker_that_does_not_load_the_baseline_again_is_lost_and_its_successor_loads(measured: bool) -> None:
+    ring = ScriptedRing()
+    ring.workers[1].warm = True
+    first, second = load(ring), load(ring)
+    assert first.complete() is None
+    ring.workers[1].warm = True  # as once it has timed both
+    first.clear_away()
+    assert ring.workers[1].reloads
+    second.begin()
+    ring.workers[1].connection.answers_with = OperationError("no room", kind="model_refused")  # type: ignore[attr-defined]
+    if measured:
+        assert str(second.complete()) == "a worker did not load the baseline anew"
+    second.clear_away()
+    assert [worker.lost for worker in ring.workers] == [False, True]
+    ring.workers[1].connection, ring.workers[1].lost = ScriptedWorkerConnection(), False  # type: ignore[assignment]
+    assert second.complete() is None
+    assert ring.workers[1].connection.asked == [("load", "candidate")]  # type: ignore[attr-defined]
 
 
 def test_a_candidate_that_is_refused_is_said_on_completion_and_costs_no_worker() -> None:
