@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from latency.worker import turn
+from latency.worker.operations import Operations
 from latency.worker.turn import measuring, working
 
 Block = Callable[[], "AbstractContextManager[None]"]
@@ -100,3 +101,33 @@ def test_another_users_file_is_enough_and_a_link_is_not_followed(tmp_path: Path)
     with measuring():
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+class LoadedEngine:
+    """Says when it is loaded."""
+
+    loaded = threading.Event()
+
+    def load(self, *_: object) -> None:
+        self.loaded.set()
+
+    def bind(self, *_: object) -> None:
+        """Nothing is run."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_model_is_not_loaded_while_times_are_taken(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"")
+    operations = Operations({"made": LoadedEngine})  # type: ignore[dict-item]  # what loading needs of one
+    LoadedEngine.loaded.clear()
+    measurer = Visitor(measuring)
+    assert measurer.comes_in(30)
+    loader = threading.Thread(target=operations.load, args=("candidate", "made", str(model), {}), daemon=True)
+    loader.start()
+    assert not LoadedEngine.loaded.wait(0.2)
+    measurer.let_out()
+    assert LoadedEngine.loaded.wait(30)
+    loader.join(30)
