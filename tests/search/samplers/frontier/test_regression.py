@@ -102,3 +102,12 @@ def test_a_sweep_is_believed_until_trials_say_otherwise(variables: Variables) ->
     one = np.zeros((1, 8), np.int64)
     one[0, 0] = 2
     assert 0.01 < regression.predict(one)[0][0] < 0.02
+
+
+def test_samples_stray_by_a_root_of_the_knobs_less_than_is_believed(variables: Variables) -> None:
+    regression = Regression(design=build_design(variables, Priors(kind="cost")), misfits=MISFITS)
+    uniform = np.full((1, len(LAYERS)), 2)  # without changes of format, which no sample makes a gain of
+    generator = np.random.default_rng(0)
+    drawn = [float(regression.draw(generator).values(uniform)[0]) for _ in range(2000)]
+    believed = float(regression.predict(uniform)[1][0])
+    assert np.std(drawn) == pytest.approx(believed / np.sqrt(len(LAYERS)), rel=0.1)
