@@ -115,7 +115,8 @@ def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], header: Mappin
     from safetensors.numpy import save
 
     metadata = {"format_version": str(version), "header": json.dumps(header, sort_keys=True)}
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata)
+    # Not ascontiguousarray: it gives scalars an axis.
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata=metadata)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -53,7 +53,7 @@ def _rehearsed(loaded: Loaded, compressor: Compressor, policy: Policy) -> tuple[
 
 @pytest.mark.parametrize(
     "name",
-    ["depthwise_clip", "gemm_spellings", "shared_weight", "forked", "resnet_net", "transformer_net", "fused_heads_net"],
+    ["depthwise_clip", "gemm_spellings", "shared_weight", "forked", "residual", "transformer_block", "gathered"],
 )
 def test_the_rehearsal_is_the_candidate(load: Callable[[str], Loaded], name: str) -> None:
     loaded = load(name)
