@@ -211,21 +211,24 @@ def minimize(plan: Plan, energies: Sequence[Energy], weights: Array) -> Choices:
     """
     layout, count = energies[0].layout, len(weights)
     tables = _weighted_pieces(plan, energies, weights)
+    laid_out: list[list[Array]] = []
     for step in plan.steps:
         # With the weightings side by side in memory, every sum and every minimum is one of long rows.
         shape = (layout.sizes[step.variable], *(layout.sizes[v] for v in step.neighbours), count)
         total = np.zeros(shape)
-        for part in step.parts:
-            total += _laid_out(tables, part)
+        laid_out.append([_laid_out(tables, part) for part in step.parts])
+        for table in laid_out[-1]:
+            total += table
         tables.append(total.min(axis=0))
     choices = np.zeros((count, len(layout.sizes)), np.int64)
     rows = np.arange(count)
-    for step in reversed(plan.steps):
+    for step, parts in zip(reversed(plan.steps), reversed(laid_out), strict=True):
         # Only now is it known which of a step's sums matter: they are added up again, in the same order.
         sums = np.zeros((layout.sizes[step.variable], count))
-        for part in step.parts:
-            chosen = (choices[:, v] if size > 1 else 0 for v, size in zip(step.neighbours, part.shape[1:], strict=True))
-            sums += _laid_out(tables, part)[(slice(None), *chosen, rows)]
+        for table in parts:
+            sides = zip(step.neighbours, table.shape[1:-1], strict=True)
+            chosen = (choices[:, v] if size > 1 else 0 for v, size in sides)
+            sums += table[(slice(None), *chosen, rows)]
         choices[:, step.variable] = sums.argmin(axis=0)
     return choices if plan.is_exact else _descend(energies, weights, choices)
 
