@@ -38,7 +38,7 @@ class Recoverer:
         lessons: What there is to learn from.
         folder: The run's folder.
         plan: What was asked for.
-        threads: Threads for the training.
+        threads: Most threads for the training; torch's own number (`OMP_NUM_THREADS`) may be lower.
         stages: Where the seconds are counted.
         listener: Told of every step.
         clock: Monotonic seconds.
@@ -131,7 +131,10 @@ class Recoverer:
         return attempts
 
     def _settings(self, left_s: float) -> RecoverySettings:
-        return RecoverySettings(epochs=self.plan.epochs, seed=self.plan.seed, threads=self.threads, time_limit_s=left_s)
+        import torch
+
+        threads = min(self.threads, torch.get_num_threads())
+        return RecoverySettings(epochs=self.plan.epochs, seed=self.plan.seed, threads=threads, time_limit_s=left_s)
 
     def _asked(self, point: TrialPoint) -> Asked:
         return point.digest, self.plan.epochs, self.plan.seed, self.lessons.digest

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,12 @@ def quick() -> Iterator[None]:
     """Short measurements in this process, as quick_paretune.py has them in others; not beyond this folder's tests."""
     with _shortened():
         yield
+
+
+@pytest.fixture(scope="session")
+def shortened() -> Callable[[], AbstractContextManager[None]]:
+    """Short measurements, for runs that many tests of this folder look at."""
+    return _shortened
 
 
 @pytest.fixture(scope="session")

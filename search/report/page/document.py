@@ -23,6 +23,7 @@ from search.report.page.palette import palette_css
 from search.report.page.plot import plot_data
 from search.report.page.points import run_columns, shown_points
 from search.report.page.run_facts import run_facts
+from search.report.recovery_words import recovery_note
 from search.report.target_words import summary_of
 
 
@@ -123,11 +124,12 @@ def _stopped_note(note: str, facts: ReportFacts) -> str:
 
 def _lead(selection: Selection, facts: ReportFacts) -> str:
     found = sum(point is not selection.fp32 for point in selection.front)
-    state = "" if selection.confirmed else " These are the search's own values: nothing is confirmed yet."
+    state = "" if selection.confirmed else "These are the search's own values: nothing is confirmed yet."
+    further = " ".join(part for part in (state, recovery_note(selection)) if part)
     return safe(
         f"{found} compressed {'version' if found == 1 else 'versions'} of {facts.workload_name} that "
         f"{'is' if found == 1 else 'are'} worth choosing from, "
-        f"{'counted' if facts.is_emulated else 'measured'} on {facts.device}.{state}"
+        f"{'counted' if facts.is_emulated else 'measured'} on {facts.device}. {further}".rstrip()
     )
 
 

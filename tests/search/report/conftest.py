@@ -76,6 +76,24 @@ def board_run() -> MadeUpRun:
     return [_on_board(point) if point.confirmed else point for point in points], board
 
 
+@pytest.fixture(scope="session")
+def recovered_run() -> MadeUpRun:
+    """A run whose four fastest confirmed points were recovered; the last of these came to less than what it was."""
+    points, facts = made_up_run()
+    confirmed = sorted((point for point in points if point.confirmed and point.number > 1), key=lambda p: p.speedup)
+    shares = (0.2, 0.2, 0.3, 1.5)
+    return [*points, *map(_recovered, confirmed[-4:], shares)], facts
+
+
+def _recovered(point: TrialPoint, left: float) -> TrialPoint:
+    drop = left * point.metric_drop
+    return replace(
+        point, digest=point.digest[::-1], recovered_from=point.digest, label="", metric=FP32_CONFIRMED - drop,
+        recovery="distillation, 3 epochs, seed 0", metric_drop=drop, metric_drop_low=drop - NOISE_METRIC,
+        metric_drop_high=drop + NOISE_METRIC, search_metric_drop=drop,
+    )  # fmt: skip
+
+
 def _counted(point: TrialPoint) -> TrialPoint:
     if point.state != "complete":
         return point

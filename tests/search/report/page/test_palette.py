@@ -10,7 +10,19 @@ from search.report.page.palette import PALETTE, RUN_SYMBOLS, palette_css
 
 RGB = tuple[float, float, float]
 TEXT = ("ink", "quiet", "knee", "eight", "front", "fp32")
-MARKS = ("front", "dominated", "knee", "eight", "fp32", "move", "chosen", "focus", *(f"run-{i}" for i in range(6)))
+MARKS = (
+    "front",
+    "dominated",
+    "before",
+    "recovered",
+    "knee",
+    "eight",
+    "fp32",
+    "move",
+    "chosen",
+    "focus",
+    *(f"run-{i}" for i in range(6)),
+)
 # Machado, Oliveira and Fernandes 2009, severity 1, in linear RGB.
 VISION = {
     "full": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -73,7 +85,7 @@ def test_texts_and_marks_stand_out(theme: int) -> None:
 @pytest.mark.parametrize("vision", VISION)
 def test_what_must_be_told_apart_can_be_with_any_colour_vision(theme: int, vision: str) -> None:
     bits = [f"bits-{count}" for count in (32, 16, 8, 4)]
-    for group in (("front", "knee", "eight"), bits):
+    for group in (("front", "recovered", "knee", "eight"), bits):
         for one, other in itertools.combinations(group, 2):
             assert difference(PALETTE[one][theme], PALETTE[other][theme], vision) >= 12, (one, other)
 
