@@ -163,3 +163,18 @@ def test_a_stopped_point_keeps_what_was_taken_and_never_ranks() -> None:
     assert rows[1]["latency_ratio"] == "0.1"
     assert (rows[2]["latency_ratio"], rows[2]["metric_drop"]) == ("", "0.1")
     assert rows[1]["reason"] == "dominated by #0"
+
+
+def test_a_recovered_point_shares_its_trials_number_and_has_a_name_and_key_of_its_own() -> None:
+    trial = point()
+    recovered = point(digest="77ab", recovered_from=trial.digest, recovery="distillation, 3 epochs, seed 0")
+    twice = point(digest="91cd", recovered_from=trial.digest, recovery="distillation, 6 epochs, seed 0")
+    assert (trial.name, recovered.name, twice.name) == ("#3", "#3r", "#3r")
+    assert sorted([twice.key, recovered.key, trial.key]) == [trial.key, recovered.key, twice.key]
+    assert len({trial.key, recovered.key, twice.key}) == 3
+
+
+@pytest.mark.parametrize("changes", [{"recovered_from": "3fa9"}, {"recovery": "distillation"}])
+def test_a_recovered_point_says_from_what_and_how(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="recovered_from and recovery must be given together"):
+        point(**changes)
