@@ -52,16 +52,24 @@ UNRELIABLE = PartialOutcome(digest="e" * 64, samples=9, model_bytes=1, reason="l
 
 
 def carry_out(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, evaluator: FakeEvaluator, *, weights: Any = None
+    folder: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    evaluator: FakeEvaluator,
+    *,
+    weights: Any = None,
+    nearest: str | None = None,
+    begun: list[Any] | None = None,
 ) -> Recovery:
-    def recover(*_: Any, **__: Any) -> Any:
+    def recover(*_: Any, start: Any) -> Any:
+        if begun is not None:
+            begun.append(start)
         if isinstance(weights, Exception):
             raise weights
         return Weights()
 
     monkeypatch.setattr(attempt, "build_recovered", lambda *_: SimpleNamespace(digest="e" * 64))
     trainer: Any = SimpleNamespace(recover=recover)
-    relatives: Any = SimpleNamespace(nearest=lambda _: None, add=lambda *_: None)
+    relatives: Any = SimpleNamespace(nearest=lambda _: nearest, add=lambda *_: None)
     compressor: Any = None
     attempts = Attempts(
         compressor=compressor, trainer=trainer, evaluator=evaluator, relatives=relatives, folder=folder,  # type: ignore[arg-type]
@@ -111,6 +119,14 @@ def test_an_unreliable_cost_is_taken_once_more(folder: RunFolder, monkeypatch: p
 def test_a_target_that_is_gone_is_no_fault_of_the_candidate(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TargetError):
         carry_out(folder, monkeypatch, FakeEvaluator(TargetError("'pi' cannot be reached")))
+
+
+def test_it_begins_with_the_weights_of_the_nearest_relative(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt.RecoveredWeights, "load", lambda path: path.name)
+    begun: list[Any] = []
+    carry_out(folder, monkeypatch, FakeEvaluator(OUTCOME), nearest="b" * 64, begun=begun)
+    carry_out(folder, monkeypatch, FakeEvaluator(OUTCOME), nearest=None, begun=begun)
+    assert begun == [f"{'b' * 64}.safetensors", None]
 
 
 def test_candidates_pace_says_what_the_next_one_takes() -> None:
