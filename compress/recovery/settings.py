@@ -30,7 +30,7 @@ class RecoverySettings:
     """
 
     epochs: int = 3
-    batch_size: int = 16
+    batch_size: int = 32
     time_limit_s: float | None = None
     seed: int = 0
     learning_rate: float = 3e-3
@@ -38,7 +38,7 @@ class RecoverySettings:
     temperature: float = 2.0
     label_weight: float = 0.1
     hint_weight: float = 0.0
-    mixing: float = 0.5
+    mixing: float = 0.3
     float_share: float = 0.7
     threads: int = 1
 

@@ -73,7 +73,7 @@ def test_loading_again_gives_the_same_digest(loaded: Loaded) -> None:
     assert load(loaded.workload.origin).digest == loaded.workload.digest
 
 
-def test_the_halves_are_disjoint_and_neither_is_calibrated_on(loaded: Loaded) -> None:
+def test_the_halves_are_disjoint_and_neither_is_calibrated_or_trained_on(loaded: Loaded) -> None:
     workload = loaded.workload
     search, confirmation = (
         _samples(feeds for feeds, _ in part.batches(64)) for part in (workload.search_part, workload.confirmation_part)
@@ -81,6 +81,9 @@ def test_the_halves_are_disjoint_and_neither_is_calibrated_on(loaded: Loaded) ->
     assert not set(workload.search_part.indices) & set(workload.confirmation_part.indices)
     assert not search & confirmation
     assert not _samples(workload.calibration) & (search | confirmation)
+    lessons = [] if workload.training is None else list(workload.training())
+    assert not _samples(feeds for feeds, _ in lessons) & (search | confirmation)
+    assert all(len(next(iter(feeds.values()))) == len(targets) for feeds, targets in lessons)
 
 
 def test_each_half_tells_networks_apart_and_calibration_is_large_enough(loaded: Loaded) -> None:
