@@ -113,6 +113,19 @@ def test_a_time_limit_is_kept_and_leaves_a_whole_training(subject: tuple[Compres
     assert recovered.ranges
 
 
+def test_a_training_boxed_in_time_goes_on_too(subject: tuple[Compressor, Policy, Lessons], tmp_path: Path) -> None:
+    path, settings = tmp_path / "checkpoint.safetensors", replace(SETTINGS, time_limit_s=1000.0)
+    ticks = count()
+
+    def stop(progress: TrainingProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recover(*subject, settings, checkpoint=path, listener=stop, clock=lambda: float(next(ticks)))
+    recovered = recover(*subject, settings, checkpoint=path, clock=lambda: float(next(ticks)))
+    assert recovered.lineage.epochs == settings.epochs
+
+
 def test_masked_weights_stay_zero(load: Callable[[str], Loaded], subject: tuple[Compressor, Policy, Lessons]) -> None:
     compressor, _, lessons = subject
     policy = masked(compressor.network, "unstructured", 0.75)
