@@ -14,8 +14,10 @@ from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.settings import RecoverySettings
 from compress.stitch import Candidate, Compressor
 from latency import MeasurementError
+from search.figures import is_fraction
 from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
+from search.notation import drop_text, drop_unit
 from search.recovery.recoveries import Asked, Recovery
 from search.recovery.relatives import Relatives
 from search.recovery.remake import weights_path
@@ -96,8 +98,11 @@ class Attempts:
         if path.is_file():
             self.relatives.add(digest, RecoveredWeights.load(path))
 
-    def carry_out(self, asked: Asked, policy: Policy, settings: RecoverySettings) -> Recovery:
+    def carry_out(self, asked: Asked, policy: Policy, settings: RecoverySettings, *, drop_before: float) -> Recovery:
         """What becomes of the candidate that was asked for; where it comes to nothing, the reason.
+
+        A candidate that lost `drop_before` and loses no less now is no point beside what it was: at a cost that differs
+        by noise alone it could only take a place on the front that it does not deserve.
 
         Raises:
             RunFolderError: The disk is full.
@@ -112,7 +117,8 @@ class Attempts:
             lineage = weights.lineage
             candidate = self._build(weights, digest)
             with self.pace.taking_figures():
-                outcome = self._figures(candidate)
+                found = self._figures(candidate)
+            outcome = _if_better(found, drop_before)
         except (CompressionError, WorkloadError, MeasurementError) as error:
             reason = str(error)
         else:
@@ -155,3 +161,11 @@ class Attempts:
         if not isinstance(found, Outcome):
             raise MeasurementError(found.reason)
         return found
+
+
+def _if_better(outcome: Outcome, drop_before: float) -> Outcome:
+    if outcome.metric_drop < drop_before:
+        return outcome
+    fraction = is_fraction(outcome.metric + outcome.metric_drop)
+    before, after = (drop_text(drop, is_fraction=fraction) for drop in (drop_before, outcome.metric_drop))
+    raise CompressionError(f"it won nothing back: drop {before} → {after} {drop_unit(is_fraction=fraction)}".rstrip())

@@ -108,7 +108,12 @@ class Recoverer:
                     return
                 telling.begin(point, until_s=until_s, typical_s=pace.candidate_s)
                 with pace.recovering():
-                    recovery = attempts.carry_out(self._asked(point), policies[point.digest], self._settings(left_s))
+                    recovery = attempts.carry_out(
+                        self._asked(point),
+                        policies[point.digest],
+                        self._settings(left_s),
+                        drop_before=point.metric_drop,
+                    )
                 write_recoveries(self.folder, [*read_recoveries(self.folder), recovery])
                 attempts.trainer.forget(recovery.asked)
                 telling.end(said_of_recovery(point, recovery))

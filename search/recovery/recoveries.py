@@ -129,9 +129,10 @@ def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[Tria
 
 def how_recovered(lineage: Lineage) -> str:
     """How weights were recovered, in words: 'distillation on 3,000 samples, 3 epochs, seed 0'."""
-    if not lineage.epochs:
+    if not lineage.steps:
         return lineage.method
-    return f"{lineage.method}, {lineage.epochs} {'epoch' if lineage.epochs == 1 else 'epochs'}, seed {lineage.seed}"
+    many = f"{lineage.epochs} epochs" if lineage.epochs > 1 else "1 epoch" if lineage.epochs else "less than an epoch"
+    return f"{lineage.method}, {many}, seed {lineage.seed}"
 
 
 def said_of_recovery(point: TrialPoint, recovery: Recovery) -> str:

@@ -59,6 +59,7 @@ def carry_out(
     weights: Any = None,
     nearest: str | None = None,
     begun: list[Any] | None = None,
+    drop_before: float = 0.4,
 ) -> Recovery:
     def recover(*_: Any, start: Any) -> Any:
         if begun is not None:
@@ -76,7 +77,7 @@ def carry_out(
         stages=StageClock(), reference_ms=2.0, pace=Pace(),
     )  # fmt: skip
     policy: Any = None
-    return attempts.carry_out(ASKED, policy, RecoverySettings())
+    return attempts.carry_out(ASKED, policy, RecoverySettings(), drop_before=drop_before)
 
 
 @pytest.fixture
@@ -105,6 +106,12 @@ def test_what_goes_wrong_is_the_reason(
     evaluator = FakeEvaluator(error)
     found = carry_out(folder, monkeypatch, evaluator, weights=error if weights else None)
     assert (found.outcome, found.reason) == (None, str(error))
+    assert not list(folder.path.rglob("*.safetensors"))
+
+
+def test_what_won_nothing_back_is_no_point(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = carry_out(folder, monkeypatch, FakeEvaluator(OUTCOME), drop_before=OUTCOME.metric_drop)
+    assert (found.outcome, found.reason) == (None, "it won nothing back: drop 1.00 → 1.00 points")
     assert not list(folder.path.rglob("*.safetensors"))
 
 

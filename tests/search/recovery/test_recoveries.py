@@ -61,8 +61,10 @@ def test_a_recovered_candidate_is_a_point_of_its_own(folder: RunFolder) -> None:
 
 
 def test_what_was_refitted_says_no_epochs() -> None:
-    refitted = replace(DONE, lineage=replace(LINEAGE, method="closed-form reconstruction", epochs=0))
+    refitted = replace(DONE, lineage=replace(LINEAGE, method="closed-form reconstruction", epochs=0, steps=0))
     assert recovered_points([BEFORE], [refitted])[0].recovery == "closed-form reconstruction"
+    cut_off = replace(DONE, lineage=replace(LINEAGE, epochs=0))
+    assert recovered_points([BEFORE], [cut_off])[0].recovery == "distillation, less than an epoch, seed 1"
 
 
 def test_a_trial_that_the_study_no_longer_has_gives_no_point() -> None:
