@@ -113,7 +113,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-ASKED: dict[str, Any] = {"trials": 6, "sampler": "random", "recover": "front", "recover_epochs": 4}
+ASKED: dict[str, Any] = {"trials": 6, "sampler": "random", "recover": "front", "recover_epochs": 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +129,15 @@ class Finished:
         return search.run(self.workload, few_formats(), out=out, listener=listener, **{**ASKED, **changes})
 
     def copy(self, to: Path, *, without: int = 0) -> RunFolder:
-        """The run's folder, the latest `without` recoveries and all that came after the search left out."""
+        """The run's folder, the latest `without` recovered candidates left out."""
         folder = RunFolder(shutil.copytree(self.result.folder, to))
         recoveries = read_recoveries(folder)
-        for recovery in recoveries[len(recoveries) - without :]:
+        recovered = [recovery for recovery in recoveries if recovery.outcome is not None]
+        for recovery in recovered[len(recovered) - without :]:
             assert recovery.outcome is not None
             weights_path(folder, recovery.outcome.digest).unlink()
-        write_recoveries(folder, recoveries[: len(recoveries) - without])
+            recoveries.remove(recovery)
+        write_recoveries(folder, recoveries)
         return folder
 
 

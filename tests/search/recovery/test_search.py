@@ -63,7 +63,7 @@ def test_what_is_left_behind(recovered: Finished) -> None:
     assert {path.name for path in (folder / "recovered").iterdir()} == {f"{p.digest}.safetensors" for p in points}
     table = pd.read_csv(folder / "trials.csv").dropna(subset=["recovered_from"])
     assert list(table["digest"]) == [point.digest for point in points]
-    assert all("4 epochs, seed 0" in text for text in table["recovery"])
+    assert all("20 epochs, seed 0" in text for text in table["recovery"])
     assert "recovered_from" in pd.read_csv(folder / "pareto.csv").columns
     sessions = recovered.result.folder.joinpath("run.toml").read_text()
     assert 'recover = "front"' in sessions
@@ -114,9 +114,9 @@ def test_an_interrupted_training_goes_on_where_it_was(recovered: Finished, tmp_p
     steps: list[Progress] = []
     result = recovered.again(folder.path, steps.append)
     assert steps_of(steps)[0] == 21
-    assert [point.name for point in recovered_of(result)] == [point.name for point in recovered_of(recovered.result)]
+    assert {point.name for point in recovered_of(result)} == {point.name for point in recovered_of(recovered.result)}
     lineages = [recovery.lineage for recovery in read_recoveries(folder)]
-    assert [(lineage.epochs, lineage.steps) for lineage in lineages if lineage] == [(4, 32)] * len(lineages)
+    assert [(lineage.epochs, lineage.steps) for lineage in lineages if lineage] == [(20, 80)] * len(lineages)
     assert not list(folder.recovered_path.glob("*.checkpoint.safetensors"))
 
 
@@ -145,7 +145,7 @@ def test_an_exported_recovered_point_has_its_lineage_and_is_made_again(recovered
     recovery = manifest.recovery
     assert recovery is not None
     assert recovery.recovered_from == point.recovered_from
-    assert (recovery.epochs, recovery.seed) == (4, 0)
+    assert (recovery.epochs, recovery.seed) == (20, 0)
     assert "After compression the weights were recovered" in (exported.folder / "MODEL_CARD.md").read_text()
     recipe = manifest.recipe
     network = read_fp32((exported.folder / "fp32.onnx").read_bytes(), recipe)
