@@ -20,6 +20,7 @@ from search.layers.neighbours import find_layer_graph
 from search.loop import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
+from search.recovery.ladder import plan_ladder
 from search.recovery.recover import Recoverer
 from search.recovery.recoveries import with_recovered
 from search.recovery.remake import Remaker
@@ -113,6 +114,8 @@ class Campaign:
                         listener=self.listener,
                     )
                     failure = self._search(member)
+                    if self.recoverer is not None and failure is None:
+                        failure = self._try_what_to_recover(member, budget)
                 if self.recoverer is not None and failure is None:
                     failure = self._recover(self.recoverer, study, evaluator, budget)
                 return self._confirm_as_far_as_possible(study, bench, failure)
@@ -160,6 +163,30 @@ class Campaign:
         if self.recoverer is None or budget.deadline_s is None:
             return budget
         return replace(budget, deadline_s=budget.deadline_s - self.recoverer.plan.seconds_of(self.time_s))
+
+    def _try_what_to_recover(self, member: CrewMember, budget: Budget) -> SearchError | None:
+        """Carry out what only the recovery wants, in its time; what ended that early, if something did."""
+        with self.stages.stage("sampler"):
+            plans = plan_ladder(member.study, self.prepared.space)
+        if not plans:
+            return None
+        note = f"trying {len(plans)} strongly compressed candidates, to recover them"
+        self.listener(Progress(stage="search", done=0, total=None, note=note))
+        more = replace(
+            member,
+            budget=replace(budget, trials=None),
+            confirmation_s=lambda _front_size, _typical_s: 0.0,
+            plans=plans,
+            is_over=lambda: not more.seen.planned,
+            trials_run=0,
+        )
+        try:
+            more.run()
+        except FailingTrialsError as error:
+            return error
+        except TargetError as error:
+            return TargetLostError(f"the target went away: {error}")
+        return None
 
     def _recover(
         self, recoverer: Recoverer, study: "optuna.Study", evaluator: Evaluator, budget: Budget

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from search.progress import Listener
 from search.space.space import SearchSpace
 from search.stages import StageClock
 from search.study.liveness import Heart
-from search.study.seen import resume
+from search.study.seen import Planned, resume
 from search.study.storage import is_disconnect
 from search.trial.evaluate import Evaluator
 from search.trial.fidelity import open_fidelity
@@ -54,6 +54,7 @@ class CrewMember:
         joins: Whether another process owns the study.
         is_over: Asked before every trial whether there is nothing more to do.
         listener: Told after every trial.
+        plans: What to try before the sampler is asked.
         trials_run: Trials that this worker has run to their end.
     """
 
@@ -68,6 +69,7 @@ class CrewMember:
     confirmation_s: Callable[[int, float], float] = confirmation_s
     joins: bool = False
     is_over: Callable[[], bool] = lambda: False
+    plans: Sequence[Planned] = ()
     trials_run: int = 0
 
     def run(self) -> None:
@@ -98,6 +100,7 @@ class CrewMember:
     def _run_once(self) -> None:
         with self.stages.stage("storage"):
             self.seen = resume(self.study, self.space, joins=self.joins, end_stale=self.heart.end_stale)
+            self.seen.planned.extend(plan for plan in self.plans if self.space.policy(plan.params) not in self.seen)
             self._learn_speeds()
         left = None if self.budget.own_trials is None else self.budget.own_trials - self.trials_run
         budget = Budget(trials=self.budget.trials, deadline_s=self.budget.deadline_s, own_trials=left)

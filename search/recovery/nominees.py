@@ -7,7 +7,8 @@ broken, then what lies between, and neighbours of what was taken come last.
 
 What training leaves of a drop depends on how much of the network is left more than on how large the drop was. So a
 point behind the front may come to lie between what its neighbours on the front become, and where these leave a gap in
-the cost it is worth a training too.
+the cost it is worth a training too. Policies that were tried for the recovery alone (`search.recovery.ladder`) fill
+such gaps wherever they lie.
 """
 
 import math
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 
 from search import pareto
 from search.point import FP32_LABEL, TrialPoint
+from search.recovery.ladder import TO_RECOVER
 
 WON_BACK = 0.8
 """Share of its drop that a point of the front is assumed to win back, for the order only."""
@@ -24,8 +26,8 @@ _BEYOND_THE_WORST = 2.0
 def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
     """The points to recover, those first that promise most.
 
-    All of the front that has something to win back; and of the second front, in the cheaper half of the first one's
-    range, what would add something to all that was taken before it.
+    All of the front that has something to win back; and of the second front in the cheaper half of the first one's
+    range, and of what was tried for this, whatever would add something to all that was taken before it.
 
     Args:
         points: Of the study, with the figures that the search saw; recovered ones are not looked at.
@@ -39,6 +41,8 @@ def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
     middle = math.sqrt(min(costs) * max(costs))
     wanted = [point for point in front if _can_win(point)]
     behind = [point for point in second if _can_win(point) and point.cost_ratio <= middle]
+    known = {point.key for point in (*front, *behind)}
+    behind += [point for point in rankable if point.label == TO_RECOVER and _can_win(point) and point.key not in known]
     ordered = _by_promise(front, wanted, behind)
     taken = {point.key for point in ordered}
     return [*ordered, *(point for point in wanted if point.key not in taken)]

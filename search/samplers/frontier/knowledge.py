@@ -13,6 +13,7 @@ from search.samplers.frontier.elimination import interplay, plan_elimination
 from search.samplers.frontier.energy import Array, Choices, Energy
 from search.samplers.frontier.importance import LayerImportance, weigh_layers
 from search.samplers.frontier.known import observe_known
+from search.samplers.frontier.ladder import climb
 from search.samplers.frontier.link import Link
 from search.samplers.frontier.neighbourhood import key
 from search.samplers.frontier.observations import Observed, TrialReader
@@ -72,6 +73,7 @@ class Knowledge:
         self._plan = plan_elimination(design.layout, interplay(design.energy(design.mean)))
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
+        self._whole: set[bytes] = set()
         self._range = math.inf, 0.0
         self._damages: list[float] = []
         self._metrics: list[float] = []
@@ -124,6 +126,22 @@ class Knowledge:
         return self._cost.predict(np.stack([row for row in rows if row is not None]))
 
     @single_threaded()
+    def ladder(self, count: int) -> list[dict[str, Choice]]:
+        """What is expected to do least damage at each of up to `count` costs, from the least possible one upwards.
+
+        What was stopped is replaced by its nearest neighbour; what was carried out may be among them.
+        """
+        expected = Drawn(
+            cost=self._cost.expected(),
+            damage=self._damage.expected(),
+            constraints=tuple(constraint.expected() for constraint in self._constraints.values()),
+        )
+        return [
+            self.variables.decode(choices)
+            for choices in climb(expected, self._plan, count, self._reader.seen - self._whole)
+        ]
+
+    @single_threaded()
     def layer_importance(self) -> tuple[LayerImportance, ...]:
         """What is expected of each layer turned alone, the one that can save most of the cost first."""
         nothing = np.zeros((1, len(self.variables.knobs)), np.int64)
@@ -138,6 +156,8 @@ class Knowledge:
         return least**self._exponent, most**self._exponent
 
     def _take(self, observed: Observed) -> None:
+        if not observed.is_partial:
+            self._whole.add(key(observed.choices))
         if not math.isnan(observed.cost_ratio):
             self._cost.add(observed.choices, observed.cost_ratio, observed.cost_deviation)
         if not math.isnan(observed.divergence):
@@ -182,3 +202,6 @@ class _Constraint:
 
     def draw(self, generator: np.random.Generator) -> Energy:
         return self._model.draw(generator)
+
+    def expected(self) -> Energy:
+        return self._model.expected()

@@ -77,7 +77,7 @@ def propose(drawn: Drawn, known: Known, plan: Plan, generator: np.random.Generat
     corners = minimize(plan, drawn.all, weights)
     pool = np.concatenate([corners, *_between(drawn, corners, generator)])
     pool = pool[np.sort(np.unique(pool, axis=0, return_index=True)[1])]
-    allowed = pool[_keeps(drawn, pool)]
+    allowed = pool[keeps(drawn, pool)]
     new = np.array([x for x in allowed if key(x) not in known.seen]).reshape(-1, pool.shape[1])
     if len(new):
         gains = _gains(drawn, known, new)
@@ -106,7 +106,7 @@ def _weightings(drawn: Drawn, known: Known, generator: np.random.Generator) -> A
 
 def _between(drawn: Drawn, corners: Choices, generator: np.random.Generator) -> list[Choices]:
     """Solutions for budgets drawn between the corners' costs, shape (1, variables) each."""
-    corners = np.unique(corners[_keeps(drawn, corners)], axis=0)
+    corners = np.unique(corners[keeps(drawn, corners)], axis=0)
     costs = drawn.cost.values(corners)
     order = np.argsort(costs)
     found = []
@@ -118,12 +118,18 @@ def _between(drawn: Drawn, corners: Choices, generator: np.random.Generator) -> 
     return found
 
 
-def _keeps(drawn: Drawn, pool: Choices) -> "np.typing.NDArray[np.bool_]":
-    """Which keep the constraints; where none does, those that break them least."""
-    if not drawn.constraints:
-        return np.ones(len(pool), bool)
-    excess = sum(np.maximum(energy.values(pool), 0.0) for energy in drawn.constraints)
-    return np.asarray(excess <= np.min(excess) + 1e-12)
+def keeps(drawn: Drawn, pool: Choices) -> "np.typing.NDArray[np.bool_]":
+    """Which assignments keep the constraints; where none does, those that break them least."""
+    over = excess(drawn, pool)
+    return np.asarray(over <= np.min(over) + 1e-12)
+
+
+def excess(drawn: Drawn, pool: Choices) -> Array:
+    """By how much assignments break the constraints, summed over these."""
+    over = np.zeros(len(pool))
+    for energy in drawn.constraints:
+        over += np.maximum(energy.values(pool), 0.0)
+    return over
 
 
 def _gains(drawn: Drawn, known: Known, pool: Choices) -> Array:

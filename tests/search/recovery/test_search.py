@@ -22,6 +22,7 @@ from search.account.selection import select
 from search.errors import SearchError
 from search.export import exportable, find_confirmed
 from search.progress import Progress
+from search.recovery.ladder import TO_RECOVER
 from search.recovery.recoveries import read_recoveries
 from search.study.study import load_study
 from workloads import WorkloadError
@@ -46,6 +47,13 @@ def test_what_compression_cost_is_won_back(recovered: Finished) -> None:
     assert any(point.recovered_from for point in recovered.result.front)
     assert all(point.confirmed for point in recovered.result.front)
     assert select(recovered.result.points).before
+
+
+def test_what_a_search_alone_gives_up_is_tried_in_full_and_recovered(recovered: Finished) -> None:
+    wanted = [point for point in recovered.result.points if point.label == TO_RECOVER]
+    assert wanted
+    assert all(point.state == "complete" and not point.recovered_from for point in wanted)
+    assert {point.digest for point in wanted} & {point.recovered_from for point in recovered_of(recovered.result)}
 
 
 def test_recovered_candidates_are_no_trials(recovered: Finished) -> None:
