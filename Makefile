@@ -21,7 +21,7 @@ demo: install
 	$(BIN)/paretune search mnist-resnet --target local-cpu --trials 40 --out results/demo
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .

@@ -82,7 +82,9 @@ def test_killed_at_four_moments_it_ends_as_if_it_had_not_been(start: Start, call
     assert [point.label for point in read_result(folder).points[:2]] == ["FP32", "all 8-bit"]
     digests = measured_digests(folder)
     searched = digests[: max(digests.index(digest) for digest in digests) + 1]
-    assert len(set(searched)) == len(searched)  # only the confirmation, which comes after the search, measures again
+    # Only the confirmation, which comes after the search, measures again; and all-8-bit where the host's speed is new.
+    anchor = read_result(folder).points[1].digest
+    assert {digest for digest in searched if searched.count(digest) > 1} <= {anchor}
 
 
 def test_ctrl_c_is_one_line_and_the_run_continues(start: Start, call: Call, workload: Path) -> None:
@@ -182,15 +184,3 @@ def test_a_full_disk_is_one_line_and_the_same_command_continues(call: Call, work
     assert (done.returncode, done.stderr) == (0, "")
     assert_whole(folder, 6)
     assert [trial for trial in trials_of(folder) if trial.state.name == "COMPLETE"][: len(finished)] == finished
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_killed_on_mnist_resnet_it_ends_as_if_it_had_not_been(start: Start, call: Call, tmp_path: Path) -> None:
-    command = ["search", "mnist-resnet", "--trials", 4, "--sampler", "random", "--out", tmp_path / "run"]
-    for moment in ("Validating FP32", "Searching 2/", "Confirming the front 2/"):
-        process = start(*command)
-        read_until(process, moment)
-        kill(process)
-    assert call(*command).returncode == 0
-    assert_whole(tmp_path / "run", 4)

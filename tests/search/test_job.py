@@ -37,7 +37,7 @@ def test_the_folder_holds_all_that_the_design_promises(finished: RunResult) -> N
         "trials.csv", "pareto.csv", "pareto.html", "pareto.png", "timings.json", "confirmations.json", "candidates",
     }  # fmt: skip
     assert tomllib.loads((finished.folder / "run.toml").read_text())["format_version"] == 1
-    for name, version in (("environment.json", 1), ("timings.json", 1), ("confirmations.json", 2)):
+    for name, version in (("environment.json", 1), ("timings.json", 1), ("confirmations.json", 3)):
         assert json.loads((finished.folder / name).read_text())["format_version"] == version
     assert not list(finished.folder.rglob("*.partial"))
 

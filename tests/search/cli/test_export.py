@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from search import RunResult
+from search import RunResult, read_result
 
 Call = Callable[..., "CompletedProcess[str]"]
 Start = Callable[..., "Popen[str]"]
@@ -83,10 +83,22 @@ def test_the_knee_goes_from_the_run_to_a_gate(call: Call, finished: RunResult, t
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_demos_knee_goes_from_the_search_to_a_gate(start: Start, call: Call, tmp_path: Path) -> None:
-    process = start("search", "mnist-resnet", "--trials", "3", "--sampler", "random", "--out", "demo")
+def test_the_demos_knee_goes_from_a_search_that_was_killed_twice_to_a_gate(
+    start: Start, call: Call, tmp_path: Path
+) -> None:
+    command = ("search", "mnist-resnet", "--trials", "4", "--sampler", "random", "--out", "demo")
+    for moment in ("Searching 2/", "Confirming the front 2/"):
+        process = start(*command)
+        assert process.stdout is not None
+        assert any(moment in line for line in process.stdout), moment
+        process.kill()
+        process.communicate()
+    process = start(*command)
     _, errors = process.communicate(timeout=700)
-    assert process.returncode == 0, errors
+    assert (process.returncode, errors) == (0, "")
+    result = read_result(tmp_path / "demo")
+    assert result.is_confirmed
+    assert len({point.digest for point in result.points}) == len(result.points) == 4
     walk(call, tmp_path / "demo", tmp_path)
 
 
