@@ -7,13 +7,14 @@ import logging
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from compress.whole_file import PARTIAL_SUFFIX, whole_file
 
 Key = tuple[str | int | float | None, ...] | str
 Arrays = tuple[NDArray[Any], ...]
@@ -25,7 +26,6 @@ DEFAULT_DISK_LIMIT_BYTES = 4 * 2**30
 # All arrays of an entry lie in one member of the archive, one behind the other: a member each takes longer to open and
 # to check than to read.
 _HEADER, _DATA = "header", "data"
-_PARTIAL_SUFFIX = ".partial"
 _OURS = re.compile(r"[0-9a-f]{64}\.npz|\.[0-9a-f]{64}\.npz\..*\.partial")
 # Listing a folder of thousands takes longer than writing a file. Of the room that was there when it was last listed, a
 # writer fills this share before it looks again; and when nothing is left, this share of the limit is made free at once.
@@ -108,17 +108,9 @@ class VariantFiles:
     def _write(self, path: Path, header: str, arrays: Arrays) -> int:
         """Write a file, and say how many bytes it has."""
         data = np.frombuffer(b"".join(array.tobytes() for array in arrays), np.uint8)
-        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}.", suffix=_PARTIAL_SUFFIX)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, allow_pickle=False, **{_HEADER: np.array(header.encode()), _DATA: data})
-                size = file.tell()
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return size
+        with whole_file(path, durable=False) as file:
+            np.savez(file, allow_pickle=False, **{_HEADER: np.array(header.encode()), _DATA: data})
+            return file.tell()
 
     def _evict(self) -> int:
         """Remove what was read longest ago where the limit is passed, and what writers that died have left.
@@ -139,7 +131,7 @@ class VariantFiles:
             finished[-1][0].unlink(missing_ok=True)
             total = 0
         now = finished[-1][1].st_mtime if finished else 0.0
-        for path, status in self._files(_PARTIAL_SUFFIX):
+        for path, status in self._files(PARTIAL_SUFFIX):
             if now - status.st_mtime > _PARTIAL_LIFETIME_S:
                 path.unlink(missing_ok=True)
         return self._limit_bytes - total

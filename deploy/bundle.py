@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.whole_folder import PARTIAL_SUFFIX, remove_folder, write_folder
+from deploy.whole_folder import remove_folder, write_folder
 
-__all__ = ["ENGINE_FILE", "PARTIAL_SUFFIX", "BuiltEngine", "BundleContent", "is_bundle", "remove_bundle"]
+__all__ = ["ENGINE_FILE", "BuiltEngine", "BundleContent", "is_bundle", "remove_bundle"]
 
 FORMAT_VERSION = 1
 """Of a candidate's folder; what is exported has a later format (`deploy.manifest`)."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.whole_file import PARTIAL_SUFFIX
 from deploy.archive import SUFFIX, archive_bytes
 from deploy.bundle import ENGINE_FILE, is_bundle, listed
 from deploy.errors import BundleError, RemeasuredOtherwiseError
@@ -35,7 +36,7 @@ from deploy.promises import Budgets, promise, require_promisable
 from deploy.remeasure import Remeasured, Timed, remeasure, require_as_confirmed
 from deploy.tensor_specs import read_specs
 from deploy.triton import Served, triton_repository
-from deploy.whole_folder import PARTIAL_SUFFIX, write_folder, write_through
+from deploy.whole_folder import write_folder, write_through
 from hwprofiles import Machine
 from latency import Measurement
 from latency.reference_speed import ReferenceSpeed

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-PARTIAL_SUFFIX = ".partial"
-"""Ends the name of what is still being written; it begins with a dot. A killed process leaves such things behind."""
+from compress.whole_file import PARTIAL_SUFFIX, whole_file
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -59,12 +58,8 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; what was there stays.
     """
-    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
-    try:
-        write_through(partial, data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def write_through(path: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from compress.statistics.calibration import Calibration, calibrate
 from compress.statistics.calibration_file import load_calibration, save_calibration
 from compress.stitch import Compressor
 from compress.variants import VariantStore
-from deploy.bundle import PARTIAL_SUFFIX
+from compress.whole_file import PARTIAL_SUFFIX
 from hwprofiles import HardwareProfile
 from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder, damaged

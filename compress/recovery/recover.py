@@ -72,17 +72,20 @@ def recover(
 
     structure = FloatStructure.of(compressor, policy)
     key = _key(compressor, policy, lessons, settings, start)
-    first, began = structure.learnable(), clock()
-    if checkpoint is None or not checkpoint.exists():  # which has weights of its own
-        begun = refitted_weights(compressor, structure, lessons, settings, clock) if start is None else start.weights
-        first = first_weights(structure, begun)
-    before_s = clock() - began
-    limit_s = settings.time_limit_s
-    if limit_s is not None:
-        settings = replace(settings, time_limit_s=max(limit_s - before_s, 1e-3))
+    began = clock()
     with _torch_settings(settings.threads):
+        training = Training(compressor, structure, lessons, settings)
+        if checkpoint is None or not checkpoint.exists():  # which has weights of its own
+            begun = (
+                refitted_weights(compressor, structure, lessons, settings, clock) if start is None else start.weights
+            )
+            training.begin_with(first_weights(structure, begun))
+        before_s = clock() - began
+        limit_s = settings.time_limit_s
+        if limit_s is not None:
+            settings = replace(settings, time_limit_s=max(limit_s - before_s, 1e-3))
         course = _Course(
-            training=Training(compressor, structure, first, lessons, settings),
+            training=training,
             lessons=lessons,
             settings=settings,
             key=key,

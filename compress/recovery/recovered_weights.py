@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ from compress.errors import CompressionError, PolicyError
 from compress.formats.scheme import Range
 from compress.policy import Policy
 from compress.recovery.lineage import Lineage, LossPoint
+from compress.whole_file import whole_file
 
 FORMAT_VERSION = 1
 
@@ -114,20 +113,12 @@ def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], header: Mappin
     """Write arrays and a JSON header as safetensors, whole or not at all; the same content gives the same bytes."""
     from safetensors.numpy import save
 
-    metadata = {"format_version": str(version), "header": json.dumps(header, sort_keys=True)}
+    # One entry: safetensors writes several in an order of its own, another each time.
+    metadata = {"header": json.dumps({**header, "format_version": version}, sort_keys=True)}
     # Not ascontiguousarray: it gives scalars an axis.
     data = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata=metadata)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def read_tensors(path: Path, version: int, *, what: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -142,17 +133,15 @@ def read_tensors(path: Path, version: int, *, what: str) -> tuple[dict[str, NDAr
     path.stat()  # a missing file is the operating system's error
     try:
         with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            found = metadata.get("format_version")
-            if found != str(version):
-                raise CompressionError(
-                    f"{path}: format_version of {what} must be {version}, got {found!r}; a newer one needs a newer "
-                    "paretune"
-                )
-            header = json.loads(metadata["header"])
+            header = json.loads((file.metadata() or {})["header"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CompressionError(f"{path} holds no {what}, or a damaged file: {error}") from error
     if not isinstance(header, dict):
         raise CompressionError(f"{path} holds no {what}: its header is no object")
+    found = header.pop("format_version", None)
+    if found != version:
+        raise CompressionError(
+            f"{path}: format_version of {what} must be {version}, got {found!r}; a newer one needs a newer paretune"
+        )
     return arrays, header

@@ -36,8 +36,7 @@ class Training:
 
     Args:
         compressor: Of the original network.
-        structure: What is trained.
-        first: Its first weights, by initializer name.
+        structure: What is trained, from the weights that it has.
         lessons: What to learn from.
         settings: How.
 
@@ -49,7 +48,6 @@ class Training:
         self,
         compressor: Compressor,
         structure: FloatStructure,
-        first: Mapping[str, NDArray[np.float32]],
         lessons: Lessons,
         settings: RecoverySettings,
     ) -> None:
@@ -57,7 +55,9 @@ class Training:
         self._structure = structure
         self._lessons = lessons
         self._settings = settings
-        self.weights = {name: nn.Parameter(torch.from_numpy(np.array(array))) for name, array in first.items()}
+        self.weights = {
+            name: nn.Parameter(torch.from_numpy(np.array(array))) for name, array in structure.learnable().items()
+        }
         self._masks = {name: torch.from_numpy(mask) for name, mask in masks_of(structure).items()}
         self._scales: dict[str, nn.Parameter] = {}
         self._learned: tuple[LearnedRange, ...] = ()
@@ -83,6 +83,12 @@ class Training:
         found = self._teacher.ask(_tensors(run.pick(np.arange(1))), self._teacher.output_names)
         outputs = {name: tensor.numpy() for name, tensor in found.items()}
         return answers_of(self._compressor.network.model, outputs, self._lessons)
+
+    def begin_with(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take other first weights, of every initializer that is learned."""
+        with torch.no_grad():
+            for name, parameter in self.weights.items():
+                parameter.copy_(torch.from_numpy(np.array(weights[name])))
 
     @property
     def is_rounded(self) -> bool:

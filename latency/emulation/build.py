@@ -40,7 +40,8 @@ _STEPS = 7
 _TRIED = "cortex-a76"
 
 # What a worker imports, so that its modules are compiled once and for all, between two marks, so that the plugin is
-# known to count. Left to itself Python would run this check's imports, and those alone, anew in every worker.
+# known to count. Left to itself Python would run this check's imports, and those alone, anew in every worker. It is a
+# program of its own, and its print is its answer.
 _CHECK = """\
 import os, sys
 def mark(number):

@@ -2,16 +2,14 @@
 
 import fcntl
 import json
-import os
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.bundle import PARTIAL_SUFFIX
+from compress.whole_file import PARTIAL_SUFFIX, whole_file
 from search.errors import RunFolderError
 from search.folder.disk_errors import disk_errors
 
@@ -143,17 +141,8 @@ class RunFolder:
         data = content.encode() if isinstance(content, str) else content
         with disk_errors(self.path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).chmod(0o644)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with whole_file(path) as file:
+                file.write(data)
 
     def read_config(self) -> dict[str, Any]:
         """`run.toml` as a dictionary.

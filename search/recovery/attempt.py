@@ -1,10 +1,9 @@
 """One candidate's recovery, from its policy to figures: weights, bytes, check, samples, cost."""
 
-import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from compress.errors import CompressionError
 from compress.policy import Policy
@@ -26,46 +25,39 @@ from search.stages import StageClock
 from search.study.trials import Outcome
 from search.trial.evaluate import Evaluator
 from search.trial.turns import in_turn
+from search.typical import Typical
 from workloads import WorkloadError
 
 _CONFIRMING = 4.0
 """Confirming a candidate takes about as long as so many times taking its figures: more samples, in several passes."""
 
 
-@dataclass(kw_only=True)
 class Pace:
-    """What candidates of this session took: medians.
+    """What candidates of this session take.
 
-    Attributes:
+    Args:
         clock: Monotonic seconds.
     """
 
-    clock: Callable[[], float] = time.monotonic
-    _whole_s: list[float] = field(default_factory=list)
-    _figures_s: list[float] = field(default_factory=list)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._whole, self._figures = Typical(clock=clock), Typical(clock=clock)
 
-    @contextmanager
-    def recovering(self) -> Iterator[None]:
+    def recovering(self) -> AbstractContextManager[None]:
         """The block recovers a candidate and takes its figures."""
-        started_s = self.clock()
-        yield
-        self._whole_s.append(self.clock() - started_s)
+        return self._whole.timing()
 
-    @contextmanager
-    def taking_figures(self) -> Iterator[None]:
+    def taking_figures(self) -> AbstractContextManager[None]:
         """The block takes a candidate's figures."""
-        started_s = self.clock()
-        yield
-        self._figures_s.append(self.clock() - started_s)
+        return self._figures.timing()
 
     @property
     def candidate_s(self) -> float:
         """What a candidate takes; 0 before there was one."""
-        return statistics.median(self._whole_s) if self._whole_s else 0.0
+        return self._whole.seconds or 0.0
 
     def confirming_s(self, count: int) -> float:
         """About how long it takes to confirm so many of them; 0 before there was one."""
-        return _CONFIRMING * count * statistics.median(self._figures_s) if self._figures_s else 0.0
+        return _CONFIRMING * count * (self._figures.seconds or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +82,7 @@ class Attempts:
     folder: RunFolder
     stages: StageClock
     reference_ms: float | None
-    pace: "Pace"
+    pace: Pace
 
     def remember(self, digest: str) -> None:
         """Let later candidates begin with the recovered weights of the candidate `digest`, if they are still there."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from search.samplers.frontier import open_knowledge
 from search.space.space import SearchSpace
 from search.study.seen import Planned
-from search.study.trials import LABEL, is_finished, params_of
+from search.study.trials import LABEL, is_unfinished, params_of
 
 if TYPE_CHECKING:
     import optuna
@@ -22,7 +22,10 @@ _RUNGS = 10
 
 
 def plan_ladder(study: "optuna.Study", space: SearchSpace) -> list[Planned]:
-    """The trials to carry out before the recovery; none where the search has not gone on since the last ones.
+    """The trials still to carry out before the recovery.
+
+    The models learn from the search's own trials alone, so that the ladder is the same until the search goes on: what
+    an interruption left of it is carried out later.
 
     Args:
         study: One whose search is over, for now.
@@ -31,13 +34,10 @@ def plan_ladder(study: "optuna.Study", space: SearchSpace) -> list[Planned]:
     Raises:
         SearchError: The study does not say how its network's layers are connected.
     """
-    trials = [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
-    labelled = [trial.number for trial in trials if trial.user_attrs.get(LABEL) == TO_RECOVER]
-    if not trials or (labelled and trials[-1].number == max(labelled)):
-        return []
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     knowledge = open_knowledge(study)
-    knowledge.learn(study.study_name, trials)
-    tried = {space.policy(params_of(trial)).digest for trial in trials}
+    knowledge.learn(study.study_name, [trial for trial in ended if trial.user_attrs.get(LABEL) != TO_RECOVER])
+    tried = {space.policy(params_of(trial)).digest for trial in ended if not is_unfinished(trial)}
     return [
         Planned(params=params, attributes={LABEL: TO_RECOVER})
         for params in knowledge.ladder(_RUNGS)

@@ -15,44 +15,39 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from sqlalchemy import bindparam, or_, select
 
+from search.study.tables import PARAMS, STEPS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
+
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-_TRIALS: Any = models.TrialModel.__table__
-_PARAMS: Any = models.TrialParamModel.__table__
-_VALUES: Any = models.TrialValueModel.__table__
-_USER_ATTRS: Any = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS: Any = models.TrialSystemAttributeModel.__table__
-_STEPS: Any = models.TrialIntermediateValueModel.__table__
-
 
 # Trials that had not ended when they were read last, and those that came later. A statement is made once: making one
 # takes as long as SQLite takes to answer it.
-_NEW = (_TRIALS.c.study_id == bindparam("study_id")) & or_(
-    _TRIALS.c.trial_id.in_(bindparam("open_ids", expanding=True)), _TRIALS.c.trial_id > bindparam("last_id")
+_NEW = (TRIALS.c.study_id == bindparam("study_id")) & or_(
+    TRIALS.c.trial_id.in_(bindparam("open_ids", expanding=True)), TRIALS.c.trial_id > bindparam("last_id")
 )
-_ONE = _TRIALS.c.trial_id == bindparam("one_id")
+_ONE = TRIALS.c.trial_id == bindparam("one_id")
 
 
 def _asked(which: "ColumnElement[bool]") -> dict[str, Any]:
     """Statements by table: of the trials themselves, and of what belongs to them in the order in which it came."""
-    trials = select(_TRIALS).where(which).order_by(_TRIALS.c.trial_id)
+    trials = select(TRIALS).where(which).order_by(TRIALS.c.trial_id)
     parts = {
         table.name: select(table)
-        .join(_TRIALS, _TRIALS.c.trial_id == table.c.trial_id)
+        .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
         .where(which)
         .order_by(next(iter(table.primary_key.columns)))
-        for table in (_PARAMS, _VALUES, _USER_ATTRS, _SYSTEM_ATTRS, _STEPS)
+        for table in (PARAMS, VALUES, USER_ATTRS, SYSTEM_ATTRS, STEPS)
     }
-    return {_TRIALS.name: trials, **parts}
+    return {TRIALS.name: trials, **parts}
 
 
 _ASKED_NEW, _ASKED_ONE = _asked(_NEW), _asked(_ONE)
 _ASKED_DISTRIBUTION = (
-    select(_PARAMS.c.distribution_json)
-    .join(_TRIALS, _TRIALS.c.trial_id == _PARAMS.c.trial_id)
-    .where(_TRIALS.c.study_id == bindparam("study_id"), _PARAMS.c.param_name == bindparam("name"))
+    select(PARAMS.c.distribution_json)
+    .join(TRIALS, TRIALS.c.trial_id == PARAMS.c.trial_id)
+    .where(TRIALS.c.study_id == bindparam("study_id"), PARAMS.c.param_name == bindparam("name"))
     .limit(1)
 )
 
@@ -73,15 +68,15 @@ class TrialRows:
 
     def _read(self, session: "Session", asked: Mapping[str, Any], which: Mapping[str, Any]) -> list[FrozenTrial]:
         # What belongs to a trial is read after its state: who ends one writes its figures before.
-        trials = session.execute(asked[_TRIALS.name], which).all()
+        trials = session.execute(asked[TRIALS.name], which).all()
         if not trials:
             return []
 
         def parts(table: Any, read: Callable[[Any], tuple[Any, Any]]) -> dict[int, dict[Any, Any]]:
             return _by_trial(session.execute(asked[table.name], which), read)
 
-        params, values, steps = parts(_PARAMS, self._param), parts(_VALUES, _value), parts(_STEPS, _step)
-        user_attrs, system_attrs = parts(_USER_ATTRS, _attribute), parts(_SYSTEM_ATTRS, _attribute)
+        params, values, steps = parts(PARAMS, self._param), parts(VALUES, _value), parts(STEPS, _step)
+        user_attrs, system_attrs = parts(USER_ATTRS, _attribute), parts(SYSTEM_ATTRS, _attribute)
         return [
             FrozenTrial(
                 number=trial.number,

@@ -20,29 +20,23 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from search.study.tables import HEARTBEATS, PARAMS, STEPS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES
 from search.study.trial_rows import TrialRows
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-_TRIALS: Any = models.TrialModel.__table__
-_PARAMS: Any = models.TrialParamModel.__table__
-_VALUES: Any = models.TrialValueModel.__table__
-_USER_ATTRS: Any = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS: Any = models.TrialSystemAttributeModel.__table__
-_STEPS: Any = models.TrialIntermediateValueModel.__table__
-_HEARTBEATS: Any = models.TrialHeartbeatModel.__table__
 
 # Databases with "insert, or else update"; on others Optuna's own ways are taken.
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # Statements that are made once: making one takes as long as SQLite takes to answer it.
-_ASKED = select(_TRIALS.c.study_id, _TRIALS.c.state).where(_TRIALS.c.trial_id == bindparam("one_id"))
+_ASKED = select(TRIALS.c.study_id, TRIALS.c.state).where(TRIALS.c.trial_id == bindparam("one_id"))
 _ASKED_FOR_UPDATE = _ASKED.with_for_update()
 _ASKED_FOR_NUMBER = select(func.count()).where(
-    _TRIALS.c.study_id == bindparam("study_id"), _TRIALS.c.trial_id < bindparam("one_id")
+    TRIALS.c.study_id == bindparam("study_id"), TRIALS.c.trial_id < bindparam("one_id")
 )
-_NUMBERED = update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("one_id")).values(number=bindparam("its_number"))
+_NUMBERED = update(TRIALS).where(TRIALS.c.trial_id == bindparam("one_id")).values(number=bindparam("its_number"))
 
 # Databases limit the parameters of a statement; SQLite's limit was once 999.
 _MOST_IDS = 500
@@ -78,11 +72,11 @@ class WholeTrialStorage(RDBStorage):
                 return False
             for objective, value in enumerate(values or ()):
                 row = {"trial_id": trial_id, **_value_row(objective, value)}
-                self._put(session, _VALUES, row, key=("trial_id", "objective"))
+                self._put(session, VALUES, row, key=("trial_id", "objective"))
             when = {"datetime_start": _utc(dt.datetime.now(dt.UTC))} if state is TrialState.RUNNING else {}
             when |= {"datetime_complete": _utc(dt.datetime.now(dt.UTC))} if state.is_finished() else {}
-            here = (_TRIALS.c.trial_id == trial_id) & (_TRIALS.c.state == before)
-            done: Any = session.execute(update(_TRIALS).where(here).values(state=state, **when))
+            here = (TRIALS.c.trial_id == trial_id) & (TRIALS.c.state == before)
+            done: Any = session.execute(update(TRIALS).where(here).values(state=state, **when))
             if done.rowcount:
                 return True
             session.rollback()  # SQLite locks no single rows: another worker was faster
@@ -95,7 +89,7 @@ class WholeTrialStorage(RDBStorage):
             super().record_heartbeat(trial_id)
             return
         with _create_scoped_session(self.scoped_session, True) as session:
-            self._put(session, _HEARTBEATS, {"trial_id": trial_id, "heartbeat": func.now()}, key=("trial_id",))
+            self._put(session, HEARTBEATS, {"trial_id": trial_id, "heartbeat": func.now()}, key=("trial_id",))
 
     def _get_trials(
         self,
@@ -117,14 +111,14 @@ class WholeTrialStorage(RDBStorage):
         if template_trial is None:
             return super()._get_prepared_new_trial(study_id, None, session)
         when = {name: _utc(getattr(template_trial, name)) for name in ("datetime_start", "datetime_complete")}
-        made: Any = session.execute(insert(_TRIALS), {"study_id": study_id, "state": template_trial.state, **when})
+        made: Any = session.execute(insert(TRIALS), {"study_id": study_id, "state": template_trial.state, **when})
         (trial_id,) = made.inserted_primary_key
         for table, rows in (
-            (_PARAMS, [self._param_row(session, study_id, *param) for param in _internal(template_trial)]),
-            (_USER_ATTRS, _attribute_rows(template_trial.user_attrs)),
-            (_SYSTEM_ATTRS, _attribute_rows(template_trial.system_attrs)),
-            (_VALUES, [_value_row(*value) for value in enumerate(template_trial.values or ())]),
-            (_STEPS, [_step_row(*step) for step in template_trial.intermediate_values.items()]),
+            (PARAMS, [self._param_row(session, study_id, *param) for param in _internal(template_trial)]),
+            (USER_ATTRS, _attribute_rows(template_trial.user_attrs)),
+            (SYSTEM_ATTRS, _attribute_rows(template_trial.system_attrs)),
+            (VALUES, [_value_row(*value) for value in enumerate(template_trial.values or ())]),
+            (STEPS, [_step_row(*step) for step in template_trial.intermediate_values.items()]),
         ):
             if rows:
                 session.execute(insert(table), [{"trial_id": trial_id, **row} for row in rows])
@@ -144,7 +138,7 @@ class WholeTrialStorage(RDBStorage):
     ) -> None:
         study_id, _ = self._open(session, trial_id)
         row = self._param_row(session, study_id, param_name, param_value_internal, distribution, previous_distribution)
-        session.execute(insert(_PARAMS), [{"trial_id": trial_id, **row}])
+        session.execute(insert(PARAMS), [{"trial_id": trial_id, **row}])
 
     def _param_row(
         self,

@@ -1,47 +1,31 @@
 """How long a run's two kinds of inference take, so that the cheaper can come first."""
 
-import statistics
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-_REMEMBERED = 15
+from search.typical import Typical
 
 
-def _recent() -> deque[float]:
-    return deque(maxlen=_REMEMBERED)
-
-
-@dataclass(kw_only=True)
 class Pace:
-    """Medians over the latest of this process.
+    """What samples and measurements of this process take.
 
-    Attributes:
+    Args:
         clock: Monotonic seconds.
     """
 
-    clock: Callable[[], float] = time.perf_counter
-    _sample_seconds: deque[float] = field(default_factory=_recent)
-    _measurement_seconds: deque[float] = field(default_factory=_recent)
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._sample, self._measurement = Typical(clock=clock), Typical(clock=clock)
 
-    @contextmanager
-    def validating(self, samples: int) -> Iterator[None]:
+    def validating(self, samples: int) -> AbstractContextManager[None]:
         """The block runs `samples` samples."""
-        started_s = self.clock()
-        yield
-        self._sample_seconds.append((self.clock() - started_s) / samples)
+        return self._sample.timing(samples)
 
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
+    def measuring(self) -> AbstractContextManager[None]:
         """The block measures a cost."""
-        started_s = self.clock()
-        yield
-        self._measurement_seconds.append(self.clock() - started_s)
+        return self._measurement.timing()
 
     def is_measuring_cheaper(self, samples: int) -> bool:
         """Whether a measurement takes less time than `samples` further samples; False while either is unknown."""
-        if not self._sample_seconds or not self._measurement_seconds:
-            return False
-        return statistics.median(self._measurement_seconds) < samples * statistics.median(self._sample_seconds)
+        measurement_s, sample_s = self._measurement.seconds, self._sample.seconds
+        return measurement_s is not None and sample_s is not None and measurement_s < samples * sample_s

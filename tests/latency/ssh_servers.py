@@ -61,7 +61,7 @@ class Server:
         """The sessions' folders that stand on the target."""
         return sorted(self.target.iterdir())
 
-    def start(self) -> None:
+    def start(self) -> None:  # of each kind of server, as all three
         raise NotImplementedError
 
     def drop(self) -> None:

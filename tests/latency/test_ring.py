@@ -50,6 +50,7 @@ class ScriptedTransport:
         self.started.append(ScriptedConnection(len(self.started)))
         return self.started[-1]
 
+    # A ring starts workers and nothing else: were it to move files, its tests would fail here.
     def put(self, data: bytes, name: str) -> str:
         raise NotImplementedError
 

@@ -27,7 +27,7 @@ def rehearse_untrained(
     """
     lessons = Lessons.of([feeds])
     structure = FloatStructure.of(compressor, policy)
-    training = Training(compressor, structure, structure.learnable(), lessons, RecoverySettings())
+    training = Training(compressor, structure, lessons, RecoverySettings())
     training.set_rounding_in()
     lineage = Lineage(
         recovered_from=compressor.build(policy).digest,

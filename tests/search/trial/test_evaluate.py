@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -222,13 +223,13 @@ def test_an_unreliable_cost_ends_a_try_and_decides_nothing(make: Build) -> None:
 @pytest.mark.parametrize(("measuring_s", "before"), [(31.0, 0), (33.0, 64), (37.0, SAMPLES)])
 def test_whichever_takes_less_time_comes_first(make: Build, measuring_s: float, before: int) -> None:
     """Samples take a second each; the candidate is as good as any, so that nothing is saved, but the order shows."""
-    pace = Pace(clock=iter([0.0, measuring_s, 0.0, 1.0]).__next__)
+    known = deque([0.0, measuring_s, 0.0, 1.0])
+    pace = Pace(clock=lambda: known.popleft() if known else float(counted.samples))
     with pace.measuring():
         pass
     with pace.validating(1):
         pass
     evaluator, counted, meter = make(pace=pace)
-    pace.clock = lambda: float(counted.samples)
     seen: list[int] = []
 
     def measure(*_: object, **__: object) -> Measured:
