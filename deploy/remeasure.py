@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Remeasured:
     inference_s: float
     speed: ReferenceSpeed | None = None
 
-    @property
+    @cached_property
     def whole(self) -> Measurement:
         """All passes as one measurement."""
         return combine(self.passes, self.speed)
