@@ -16,35 +16,60 @@ import optuna
 from benchmarks.figures import Figure, parser, report
 from benchmarks.samplers.asks import ask_ms
 from benchmarks.samplers.comparison import Comparison, after, bests_of, curves_of, draw_curves, figures_of
+from benchmarks.samplers.heat import run_side_by_side
 from benchmarks.samplers.live_comparison import LiveComparison
 from benchmarks.samplers.race import FRONTIER, OTHERS
 from benchmarks.samplers.synthetic_chain import SyntheticChain
 from benchmarks.samplers.table_replay import TableReplay
-from benchmarks.tabulated.table import read_table
+from benchmarks.tabulated.table import Table, read_table
 
 ASKED_SHARE, SHARE_AFTER = 0.99, 100
 
 
-def compare_on_table(options: Namespace, folder: Path) -> dict[str, Figure]:
+def on_table(options: Namespace, folder: Path) -> Comparison:
     """The tabulated network, of which the whole front is known."""
-    table = read_table()
-    problem = TableReplay(table)
-    comparison = Comparison(
+    return Comparison(
         label="table",
-        make_problem=lambda seed: problem,
+        make_problem=partial(_replay, read_table()),
         others=options.others,
         seeds=options.seeds,
         trials=options.trials,
         most_ask_s=60.0 * options.ask_minutes,
         folder=folder,
     )
+
+
+def _replay(table: Table, seed: int) -> TableReplay:
+    return TableReplay(table)  # the same network for all
+
+
+def on_chains(options: Namespace, folder: Path) -> list[Comparison]:
+    """Synthetic chains."""
+    return [
+        Comparison(
+            label=f"{layers} layers",
+            make_problem=partial(SyntheticChain, layers),
+            others=[name for name in options.others if name != "gp" or layers <= options.gp_layers],
+            seeds=options.seeds,
+            trials=options.trials,
+            most_ask_s=60.0 * options.ask_minutes,
+            folder=folder,
+        )
+        for layers in options.layers
+    ]
+
+
+def sum_up_table(comparison: Comparison) -> dict[str, Figure]:
+    """What the searches of the tabulated network come to."""
+    table = read_table()
+    problem = TableReplay(table)
     races = comparison.races()
     figures: dict[str, Figure] = {}
     # The first reference is what counts; the second, from where who guesses stands, is easier.
     for label, reference in (("table", problem.reference), ("table, from chance", TableReplay.chance)):
         runs = curves_of(races, reference)
         whole = table.hypervolume(reference)
-        path = folder / f"{label}.png"
+        path = comparison.folder / f"{label}.png"
         draw_curves(
             runs,
             [whole] * len(runs),
@@ -55,41 +80,29 @@ def compare_on_table(options: Namespace, folder: Path) -> dict[str, Figure]:
         print(path)
         is_asked = label == "table"
         figures |= figures_of(label, runs, extra_trials=table.head_start_trials, is_asked=is_asked)
-        for name in (FRONTIER, *options.others):
+        for name in (FRONTIER, *comparison.others):
             figures[f"{label}: {name}, share after {SHARE_AFTER}"] = Figure(
                 value=statistics.median(after(curves[name], SHARE_AFTER) / whole for curves in runs),
                 unit="share",
                 better="higher",
-                asked=ASKED_SHARE if is_asked and name == FRONTIER and options.trials >= SHARE_AFTER else None,
+                asked=ASKED_SHARE if is_asked and name == FRONTIER and comparison.trials >= SHARE_AFTER else None,
             )
     return figures
 
 
-def compare_on_chains(options: Namespace, folder: Path) -> dict[str, Figure]:
-    """Synthetic chains."""
-    figures: dict[str, Figure] = {}
-    for layers in options.layers:
-        comparison = Comparison(
-            label=f"{layers} layers",
-            make_problem=partial(SyntheticChain, layers),
-            others=[name for name in options.others if name != "gp" or layers <= options.gp_layers],
-            seeds=options.seeds,
-            trials=options.trials,
-            most_ask_s=60.0 * options.ask_minutes,
-            folder=folder,
-        )
-        runs = curves_of(comparison.races(), SyntheticChain.reference)
-        path = folder / f"{layers} layers.png"
-        draw_curves(
-            runs,
-            bests_of(runs),
-            path,
-            title=f"Synthetic chain of {layers} layers, 6 formats each",
-            y_label=f"hypervolume over that of the best other after {options.trials}",
-        )
-        print(path)
-        figures |= figures_of(f"{layers} layers", runs)
-    return figures
+def sum_up_chain(comparison: Comparison) -> dict[str, Figure]:
+    """What the searches of chains of one length come to."""
+    runs = curves_of(comparison.races(), SyntheticChain.reference)
+    path = comparison.folder / f"{comparison.label}.png"
+    draw_curves(
+        runs,
+        bests_of(runs),
+        path,
+        title=f"Synthetic chain of {comparison.label}, 6 formats each",
+        y_label=f"hypervolume over that of the best other after {comparison.trials}",
+    )
+    print(path)
+    return figures_of(comparison.label, runs)
 
 
 def compare_live(options: Namespace, folder: Path) -> dict[str, Figure]:
@@ -142,6 +155,9 @@ def main() -> None:
     options.add_argument(
         "--ask-minutes", type=float, default=30.0, help="processor time that the proposals of one search may take"
     )
+    options.add_argument(
+        "--jobs", type=int, default=1, help="searches made at a time, each with a thread of its own; not with --live"
+    )
     options.add_argument("--out", type=Path, help="where curves are kept; a temporary folder if left out")
     arguments = options.parse_args()
     if arguments.quick:
@@ -153,10 +169,14 @@ def main() -> None:
     if arguments.live:
         arguments.problems = []
         figures |= compare_live(arguments, folder)
-    if "table" in arguments.problems:
-        figures |= compare_on_table(arguments, folder)
-    if "chains" in arguments.problems:
-        figures |= compare_on_chains(arguments, folder)
+    tables = [on_table(arguments, folder)] if "table" in arguments.problems else []
+    chains = on_chains(arguments, folder) if "chains" in arguments.problems else []
+    if arguments.jobs > 1:
+        run_side_by_side([heat for comparison in (*tables, *chains) for heat in comparison.heats()], arguments.jobs)
+    for comparison in tables:
+        figures |= sum_up_table(comparison)
+    for comparison in chains:
+        figures |= sum_up_chain(comparison)
     if "asks" in arguments.problems:
         figures |= time_asks()
     print(f"curves and pictures: {folder}")

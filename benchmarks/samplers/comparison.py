@@ -1,22 +1,25 @@
-"""All samplers on one problem over several seeds: kept search by search, so that a stop loses one, and summed up."""
+"""All samplers on one problem over several seeds, and what their searches come to."""
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.figures import Figure
+from benchmarks.samplers.heat import Heat
 from benchmarks.samplers.picture import Bundle, draw
 from benchmarks.samplers.problem import Problem
-from benchmarks.samplers.race import FRONTIER, OURS, Race, race, trials_until
+from benchmarks.samplers.race import FRONTIER, OURS, Race, trials_until
 from search.pareto import Pair
 
 ASKED_TRIALS = 30.0
 ASKED_OF = 300
 """Our sampler is asked to need so many trials for what the best of the others reaches after these."""
+
+# A Gaussian process takes minutes for what others do in seconds.
+_SLOW = "gp"
 
 _MARKS = (1, 3, 10, 30, 100, 300, 1000)
 
@@ -46,29 +49,29 @@ class Comparison:
     most_ask_s: float
     folder: Path
 
+    def heats(self) -> list[Heat]:
+        """All searches: the slowest sampler's first, which shortens the end of all, what only informs last."""
+        return [
+            Heat(
+                label=self.label,
+                make_problem=self.make_problem,
+                sampler=name,
+                seed=seed,
+                trials=self.trials,
+                most_ask_s=self.most_ask_s,
+                folder=self.folder,
+            )
+            for name in sorted((FRONTIER, *self.others, *OURS[1:]), key=lambda name: name != _SLOW)
+            for seed in range(self.seeds)
+        ]
+
     def races(self) -> list[dict[str, Race]]:
         """Searches by sampler, for each seed; those that an earlier call kept are not made again."""
-        found = []
-        for seed in range(self.seeds):
-            problem = self.make_problem(seed)
-            found.append({name: self._race(problem, name, seed) for name in (*self.others, *OURS)})
-        return found
-
-    def _race(self, problem: Problem, name: str, seed: int) -> Race:
-        path = self.folder / self.label / f"{name} seed {seed} trials {self.trials}.json"
-        if path.is_file():
-            kept = json.loads(path.read_text())
-            return Race(**{**kept, "tried": tuple((cost, gain) for cost, gain in kept["tried"])})
-        found = race(problem, name, seed, most=self.trials, most_ask_s=self.most_ask_s)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(found)))
-        partial.replace(path)
-        capped = ", ended for its proposals' time" if found.is_capped else ""
-        last, count = found.hypervolumes(problem.reference)[-1], len(found.tried)
-        told = f"{self.label}, seed {seed}, {name}: {last:.4f} after {count}, asks {found.ask_s:.0f} s{capped}"
-        print(told, flush=True)
-        return found
+        found: list[dict[str, Race]] = [{} for _ in range(self.seeds)]
+        for heat in self.heats():
+            found[heat.seed][heat.sampler] = heat.run()
+        names = (*self.others, *OURS)
+        return [{name: by_name[name] for name in names} for by_name in found]
 
 
 def curves_of(races: Sequence[Mapping[str, Race]], reference: Pair) -> list[Curves]:
