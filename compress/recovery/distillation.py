@@ -81,19 +81,19 @@ def distillation(
     """
     import torch
 
-    total = torch.zeros(())
+    losses = []
     for answer in answers:
         ours, wanted = student[answer.tensor], teacher[answer.tensor]
         if answer.class_axis is None:
             power = torch.clamp((wanted - wanted.mean()).square().mean(), min=_SMALLEST_POWER)
-            total = total + (ours - wanted).square().mean() / power
+            losses.append((ours - wanted).square().mean() / power)
             continue
         log_ours, log_wanted = (
             torch.log_softmax(scores / temperature, dim=answer.class_axis) for scores in (ours, wanted)
         )
         divergence = (log_wanted.exp() * (log_wanted - log_ours)).sum(dim=answer.class_axis)
-        total = total + divergence.mean() * temperature**2
-    return total
+        losses.append(divergence.mean() * temperature**2)
+    return torch.stack(losses).sum()
 
 
 def label_loss(scores: "torch.Tensor", targets: "torch.Tensor", answer: Answer) -> "torch.Tensor | None":
@@ -101,7 +101,8 @@ def label_loss(scores: "torch.Tensor", targets: "torch.Tensor", answer: Answer) 
     from torch.nn import functional
 
     if answer.class_axis is not None and not targets.is_floating_point():
-        return functional.cross_entropy(scores.movedim(answer.class_axis, 1), targets.long())
+        flat = scores.movedim(answer.class_axis, -1).flatten(0, -2)  # of planes CUDA has no form that repeats itself
+        return functional.cross_entropy(flat, targets.long().flatten())
     if targets.is_floating_point() and targets.shape == scores.shape:
         return functional.mse_loss(scores, targets.to(scores.dtype))
     return None

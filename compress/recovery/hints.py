@@ -38,12 +38,16 @@ def hint_loss(student: "Tensors", teacher: "Tensors", hints: Hints) -> "torch.Te
     """The squared difference as a share of the original's power, averaged over all hints whose shapes fit."""
     import torch
 
+    from compress.recovery.device import place
+
     losses = []
     for name, (axis, kept) in hints.items():
         ours, wanted = student[name], teacher[name]
         if kept is not None:
-            wanted = wanted.index_select(axis, torch.from_numpy(kept))
+            wanted = wanted.index_select(axis, place(kept, wanted.device))
         if ours.shape == wanted.shape:
             power = torch.clamp(wanted.square().mean(), min=_SMALLEST_POWER)
             losses.append((ours - wanted).square().mean() / power)
-    return torch.stack(losses).mean() if losses else torch.zeros(())
+    if not losses:
+        return torch.zeros((), device=next(iter(student.values())).device)
+    return torch.stack(losses).mean()

@@ -19,6 +19,7 @@ class Lineage:
         data_digest: SHA-256 of what was learned from.
         started_from: Digest of the recovered relative whose weights were the first ones; None for the candidate's own.
         seconds: What it took.
+        device: Where it was computed: `cpu`, or one of CUDA's.
     """
 
     recovered_from: str
@@ -29,6 +30,7 @@ class Lineage:
     data_digest: str
     started_from: str | None
     seconds: float
+    device: str = "cpu"
 
     def as_dict(self) -> dict[str, Any]:
         """All attributes, for JSON."""
@@ -50,7 +52,10 @@ class Lineage:
             "data_digest": str,
             "started_from": str | None,
             "seconds": int | float,
+            "device": str,
         }
+        if isinstance(found, dict):  # files from before there was a choice do not say it
+            found = {"device": "cpu", **found}
         if not isinstance(found, dict) or set(found) != {field.name for field in fields(cls)}:
             raise CompressionError(f"a lineage has the fields {sorted(kinds)}, got {found!r}")
         for name, kind in kinds.items():

@@ -5,7 +5,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +47,8 @@ def recover(
 ) -> RecoveredWeights:
     """Train the policy's network.
 
-    With the same arguments and threads, and no time limit, it gives the same weights. An exception of the listener ends
+    With the same arguments and threads, and no time limit, it gives the same weights; on CUDA as far as
+    `compress.recovery.device.steady` says. An exception of the listener ends
     it; called again, it goes on from the checkpoint.
 
     Args:
@@ -66,14 +66,15 @@ def recover(
     Raises:
         UntrainableError: An operator has no form in torch that we know.
         PolicyError: The policy does not fit the network or the target.
-        CompressionError: The checkpoint is another training's, or training came to no finite numbers.
+        CompressionError: torch does not have the device, the checkpoint is another training's, or training came to no finite numbers.
     """
+    from compress.recovery.device import find_device, steady
     from compress.recovery.training import Training
 
     structure = FloatStructure.of(compressor, policy)
     key = _key(compressor, policy, lessons, settings, start)
     began = clock()
-    with _torch_settings(settings.threads):
+    with steady(find_device(settings.device), settings.threads):
         training = Training(compressor, structure, lessons, settings)
         if checkpoint is None or not checkpoint.exists():  # which has weights of its own
             begun = (
@@ -102,6 +103,7 @@ def recover(
         data_digest=lessons.digest,
         started_from=None if start is None else start.digest,
         seconds=before_s + course.seconds,
+        device=settings.device,
     )
     return RecoveredWeights(
         policy=policy,
@@ -259,18 +261,3 @@ def _key(
         None if start is None else start.digest,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def _torch_settings(threads: int) -> Iterator[None]:
-    """So many threads, and only operations that give the same results each time; as before afterwards."""
-    import torch
-
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])

@@ -62,10 +62,13 @@ class RoundedGraph:
     Attributes:
         model: The graph, for `TorchGraph` only.
         ranges: The grids whose scales are learned.
+        stand_ins: Name of a tensor of the float structure that the candidate does not write, since its integers saturate
+            where a Relu or Clip did, to that of what is written in its place.
     """
 
     model: ir.Model
     ranges: tuple[LearnedRange, ...]
+    stand_ins: Mapping[str, str]
 
 
 def range_tensors(structure: FloatStructure) -> list[str]:
@@ -102,7 +105,10 @@ def rehearse(compressor: Compressor, structure: FloatStructure, ranges: Mapping[
                 _insert(node, 0, "RoundDynamically", {})
             _round_weight(node, limit=grid.limit, bits=grid.bits, block=grid.block)
     common.RemoveUnusedNodesPass()(model)  # what the integers would have been dequantized by
-    return RoundedGraph(model=model, ranges=tuple(learned))
+    written = {value.name for node in model.graph for value in node.outputs}
+    gone = [value.name or "" for node in structure.model.graph for value in node.outputs if value.name not in written]
+    stand_ins = {name: derived(name, "dequantized") for name in gone if derived(name, "dequantized") in written}
+    return RoundedGraph(model=model, ranges=tuple(learned), stand_ins=stand_ins)
 
 
 def _round_static(

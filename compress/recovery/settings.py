@@ -1,6 +1,7 @@
 """How recovery trains."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from compress.errors import CompressionError
@@ -27,6 +28,8 @@ class RecoverySettings:
             blend is (Beyer et al. 2022, arXiv:2106.05237). Only for inputs of real numbers.
         float_share: Share of the steps before rounding sets in; ranges are observed there.
         threads: CPU threads.
+        device: Where training computes: `cpu`, `cuda`, or `cuda:1` for the second card. Another device, or another kind
+            of card, gives other weights in their last digits.
     """
 
     epochs: int = 3
@@ -41,6 +44,7 @@ class RecoverySettings:
     mixing: float = 0.3
     float_share: float = 0.7
     threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "threads"):
@@ -55,6 +59,8 @@ class RecoverySettings:
             self._require(name, getattr(self, name), 0.0, math.inf, "at least 0")
         for name in ("label_weight", "mixing", "float_share"):
             self._require(name, getattr(self, name), 0.0, 1.0, "in [0, 1]")
+        if not (isinstance(self.device, str) and re.fullmatch(r"cpu|cuda(:\d+)?", self.device)):
+            raise CompressionError(f"device must be 'cpu', 'cuda' or 'cuda:' and a number, got {self.device!r}")
         if self.time_limit_s is not None:
             self._require("time_limit_s", self.time_limit_s, math.nextafter(0.0, 1.0), math.inf, "positive, or None")
 

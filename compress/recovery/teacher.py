@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from compress.network import Network
+from compress.recovery.device import fetch, place
 from compress.recovery.lessons import Lesson, Lessons
 from compress.recovery.torch_graph.graph import TorchGraph
 
@@ -19,13 +20,15 @@ class Teacher:
     Args:
         network: The network.
         lessons: Whose samples it will be asked about; answers are remembered up to half a gigabyte.
+        device: Where it computes.
 
     Raises:
         UntrainableError: An operator has no form in torch that we know.
     """
 
-    def __init__(self, network: Network, lessons: Lessons) -> None:
-        self._graph = TorchGraph(network.model, {})
+    def __init__(self, network: Network, lessons: Lessons, device: torch.device) -> None:
+        self._graph = TorchGraph(network.model, {}, device)
+        self._device = device
         self._lessons = lessons
         self._asked = [np.zeros(len(run), np.bool_) for run in lessons.runs]
         self._remembered: dict[tuple[int, str], NDArray[np.generic]] = {}
@@ -56,11 +59,11 @@ class Teacher:
             return self.ask(feeds, wanted)
         run, positions = lesson.place
         if self._asked[run][positions].all():
-            return {name: torch.from_numpy(self._remembered[run, name][positions]) for name in wanted}
+            return {name: place(self._remembered[run, name][positions], self._device) for name in wanted}
         found = self.ask(feeds, wanted)
         if self._remembers(run, found):
             for name, tensor in found.items():
-                self._remembered[run, name][positions] = tensor.numpy()
+                self._remembered[run, name][positions] = fetch(tensor)
             self._asked[run][positions] = True
         return found
 
@@ -68,7 +71,7 @@ class Teacher:
         """Whether there is room for the answers on a whole run; taken at its first batch."""
         if all((run, name) in self._remembered for name in found):
             return True
-        arrays = {name: tensor.numpy() for name, tensor in found.items()}
+        arrays = {name: fetch(tensor) for name, tensor in found.items()}
         count = len(self._lessons.runs[run])
         if any(not array.ndim or not len(array) for array in arrays.values()):
             return False

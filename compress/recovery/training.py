@@ -11,6 +11,7 @@ from torch import nn
 
 from compress.formats.scheme import Range
 from compress.recovery.checkpoint import require
+from compress.recovery.device import fetch, find_device, place
 from compress.recovery.distillation import Answer, answers_of, distillation, label_loss
 from compress.recovery.float_structure import FloatStructure
 from compress.recovery.hints import hint_loss, hints_of
@@ -42,6 +43,7 @@ class Training:
 
     Raises:
         UntrainableError: An operator has no form in torch that we know.
+        CompressionError: torch does not have the device.
     """
 
     def __init__(
@@ -55,15 +57,15 @@ class Training:
         self._structure = structure
         self._lessons = lessons
         self._settings = settings
-        self.weights = {
-            name: nn.Parameter(torch.from_numpy(np.array(array))) for name, array in structure.learnable().items()
-        }
-        self._masks = {name: torch.from_numpy(mask) for name, mask in masks_of(structure).items()}
+        self._device = find_device(settings.device)
+        self.weights = {name: nn.Parameter(place(array, self._device)) for name, array in structure.learnable().items()}
+        self._masks = {name: place(mask, self._device) for name, mask in masks_of(structure).items()}
         self._scales: dict[str, nn.Parameter] = {}
         self._learned: tuple[LearnedRange, ...] = ()
+        self._stand_ins: Mapping[str, str] = {}
         self.first_ranges: Mapping[str, Range] | None = None
-        self._teacher = Teacher(compressor.network, lessons)
-        self._student = TorchGraph(structure.model, self.weights)
+        self._teacher = Teacher(compressor.network, lessons, self._device)
+        self._student = TorchGraph(structure.model, self.weights, self._device)
         self._hints = hints_of(compressor.network, structure) if settings.hint_weight else {}
         self._answers = self._compare()
         self._blends = all(np.issubdtype(a.dtype, np.floating) for run in lessons.runs for a in run.feeds.values())
@@ -80,15 +82,15 @@ class Training:
 
     def _compare(self) -> tuple[Answer, ...]:
         run = self._lessons.runs[0]
-        found = self._teacher.ask(_tensors(run.pick(np.arange(1))), self._teacher.output_names)
-        outputs = {name: tensor.numpy() for name, tensor in found.items()}
+        found = self._teacher.ask(self._placed(run.pick(np.arange(1))), self._teacher.output_names)
+        outputs = {name: fetch(tensor) for name, tensor in found.items()}
         return answers_of(self._compressor.network.model, outputs, self._lessons)
 
     def begin_with(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take other first weights, of every initializer that is learned."""
         with torch.no_grad():
             for name, parameter in self.weights.items():
-                parameter.copy_(torch.from_numpy(np.array(weights[name])))
+                parameter.copy_(place(weights[name], self._device))
 
     @property
     def is_rounded(self) -> bool:
@@ -103,12 +105,12 @@ class Training:
         """
         self.first_ranges = self.observed(range_tensors(self._structure)) if ranges is None else ranges
         rounded = rehearse(self._compressor, self._structure, self.first_ranges)
-        self._learned = rounded.ranges
+        self._learned, self._stand_ins = rounded.ranges, rounded.stand_ins
         self._scales = {
-            grid.parameter: nn.Parameter(torch.tensor(math.log(grid.scale), dtype=torch.float32))
+            grid.parameter: nn.Parameter(place(np.float32(math.log(grid.scale)), self._device))
             for grid in rounded.ranges
         }
-        self._student = TorchGraph(rounded.model, {**self.weights, **self._scales})
+        self._student = TorchGraph(rounded.model, {**self.weights, **self._scales}, self._device)
         if self._scales:
             self._optimizer.add_param_group({"params": list(self._scales.values()), "weight_decay": 0.0})
 
@@ -116,13 +118,13 @@ class Training:
         """The ranges of some tensors of the float structure on some lessons: extremes, averaged over batches."""
         if not tensors:
             return {}
-        graph = TorchGraph(self._structure.model, self.weights)
+        graph = TorchGraph(self._structure.model, self.weights, self._device)
         lows: dict[str, list[float]] = {name: [] for name in tensors}
         highs: dict[str, list[float]] = {name: [] for name in tensors}
         left = _RANGE_SAMPLES
         for lesson in self._lessons.epoch(_RANGE_BATCH, np.random.default_rng(self._settings.seed)):
             with torch.no_grad():
-                feeds = _tensors(lesson)
+                feeds = self._placed(lesson)
                 found = graph(feeds, tensors)
             for name in tensors:
                 lows[name].append(float(found[name].min()))
@@ -146,7 +148,7 @@ class Training:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self._settings.learning_rate * _rate(progress)
-        feeds, targets = _tensors(lesson), lesson.targets
+        feeds, targets = self._placed(lesson), lesson.targets
         wanted = [*(answer.tensor for answer in self._answers), *self._hints]
         generator = np.random.default_rng((self._settings.seed, number))
         if self._blends and len(lesson) > 1 and generator.random() < self._settings.mixing:
@@ -154,7 +156,7 @@ class Training:
             teacher = self._teacher.ask(feeds, wanted)
         else:
             teacher = self._teacher.answer(lesson, feeds, wanted)
-        student = self._student(feeds, wanted)
+        student = self._ask_student(feeds, wanted)
         loss = self._loss(student, teacher, targets)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -165,6 +167,11 @@ class Training:
                 self.weights[name].mul_(mask)
         return float(loss.detach()), self._score(student, targets)
 
+    def _ask_student(self, feeds: Mapping[str, torch.Tensor], wanted: list[str]) -> dict[str, torch.Tensor]:
+        called = {name: self._stand_ins.get(name, name) for name in wanted}
+        found = self._student(feeds, called.values())
+        return found | {name: found[there] for name, there in called.items()}
+
     def _loss(
         self, student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], targets: NDArray[Any] | None
     ) -> torch.Tensor:
@@ -172,7 +179,7 @@ class Training:
         loss = distillation(student, teacher, self._answers, settings.temperature)
         if settings.label_weight and targets is not None and self._answers:
             first = self._answers[0]
-            labels = label_loss(student[first.tensor], torch.from_numpy(targets), first)
+            labels = label_loss(student[first.tensor], place(targets, self._device), first)
             if labels is not None:
                 loss = (1.0 - settings.label_weight) * loss + settings.label_weight * labels
         if self._hints:
@@ -182,19 +189,22 @@ class Training:
     def _score(self, student: Mapping[str, torch.Tensor], targets: NDArray[Any] | None) -> float | None:
         if self._lessons.score is None or targets is None:
             return None
-        outputs = {name: student[name].detach().numpy() for name in self._student.output_names}
+        outputs = {name: fetch(student[name]) for name in self._student.output_names}
         given = outputs if len(outputs) > 1 else next(iter(outputs.values()))
         return float(np.mean(np.asarray(self._lessons.score(given, targets), np.float64)))
+
+    def _placed(self, lesson: Lesson) -> dict[str, torch.Tensor]:
+        return {name: place(array, self._device) for name, array in lesson.feeds.items()}
 
     def answers(self, lesson: Lesson) -> list[NDArray[Any]]:
         """What the network answers as it is now, output by output."""
         with torch.no_grad():
-            found = self._student(_tensors(lesson))
-        return [found[name].numpy() for name in self._student.output_names]
+            found = self._student(self._placed(lesson))
+        return [fetch(found[name]) for name in self._student.output_names]
 
     def recovered_weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights as they are now."""
-        return {name: parameter.detach().numpy().copy() for name, parameter in self.weights.items()}
+        return {name: fetch(parameter) for name, parameter in self.weights.items()}
 
     def ranges(self) -> dict[str, Range]:
         """The ranges that the candidate needs: learned ones as they are now, and what half precision must hold."""
@@ -206,11 +216,11 @@ class Training:
         """All that changes, for a checkpoint."""
         arrays: dict[str, NDArray[Any]] = {}
         for name, parameter in {**self.weights, **self._scales}.items():
-            arrays[f"parameter/{name}"] = parameter.detach().numpy().copy()
+            arrays[f"parameter/{name}"] = fetch(parameter)
             kept = self._optimizer.state.get(parameter)
             if kept:
                 arrays[f"steps/{name}"] = np.float32(kept["step"]).reshape(1)
-                arrays |= {f"{kind}/{name}": kept[kind].numpy().copy() for kind in _AVERAGES}
+                arrays |= {f"{kind}/{name}": fetch(kept[kind]) for kind in _AVERAGES}
         return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -221,11 +231,11 @@ class Training:
         """
         for name, parameter in {**self.weights, **self._scales}.items():
             shape = tuple(parameter.shape)
-            parameter.data = torch.from_numpy(require(arrays, f"parameter/{name}", shape).copy())
+            parameter.data = place(require(arrays, f"parameter/{name}", shape), self._device)
             if f"steps/{name}" in arrays:
                 self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(require(arrays, f"steps/{name}", (1,))[0])),
-                    **{kind: torch.from_numpy(require(arrays, f"{kind}/{name}", shape).copy()) for kind in _AVERAGES},
+                    "step": torch.tensor(float(require(arrays, f"steps/{name}", (1,))[0]), device="cpu"),
+                    **{kind: place(require(arrays, f"{kind}/{name}", shape), self._device) for kind in _AVERAGES},
                 }
 
 
@@ -236,15 +246,12 @@ def _rate(progress: float) -> float:
     return climb * fall
 
 
-def _tensors(lesson: Lesson) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in lesson.feeds.items()}
-
-
 def _blended(feeds: Mapping[str, torch.Tensor], generator: np.random.Generator) -> dict[str, torch.Tensor]:
     """Each sample with a share of another (Zhang et al. 2018, arXiv:1710.09412)."""
     count = len(next(iter(feeds.values())))
-    partners = torch.from_numpy(generator.permutation(count))
-    shares = torch.from_numpy(generator.random(count).astype(np.float32))
+    device = next(iter(feeds.values())).device
+    partners = place(generator.permutation(count), device)
+    shares = place(generator.random(count).astype(np.float32), device)
 
     def blend(tensor: torch.Tensor) -> torch.Tensor:
         share = shares.reshape(-1, *[1] * (tensor.ndim - 1)).to(tensor.dtype)

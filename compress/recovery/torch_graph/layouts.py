@@ -82,16 +82,16 @@ def _split(call: Call) -> tuple[torch.Tensor, ...]:
 
 def _expand(call: Call) -> torch.Tensor:
     wanted = [int(size) for size in call[1].tolist()]
-    return call[0] * torch.ones(wanted, dtype=call[0].dtype)  # it may broadcast both ways
+    return call[0] * torch.ones(wanted, dtype=call[0].dtype, device=call[0].device)  # it may broadcast both ways
 
 
 def _shape(call: Call) -> torch.Tensor:
     sizes = list(call[0].shape)[call.attribute("start", 0) : call.attributes.get("end")]
-    return torch.tensor(sizes, dtype=torch.int64)
+    return torch.tensor(sizes, dtype=torch.int64, device=call[0].device)
 
 
 def _constant_of_shape(call: Call) -> torch.Tensor:
-    value = call.attribute("value", torch.zeros(1))
+    value = call.attribute("value", torch.zeros(1, device=call[0].device))
     return value.reshape(-1)[:1].expand([int(size) for size in call[0].tolist()])
 
 

@@ -11,6 +11,7 @@ import torch
 
 from compress.formats.scheme import SMALLEST_SCALE
 from compress.formats.weight_only import block_parameters
+from compress.recovery.device import fetch, place
 from compress.recovery.torch_graph.call import Call, Operator
 
 
@@ -34,8 +35,8 @@ def _round_blocks(call: Call) -> torch.Tensor:
     weight, bits = call[0], call.attribute("bits", 8)
     with torch.no_grad():
         rows = weight if call.attribute("axis", 0) == 0 else weight.transpose(0, 1)
-        found = block_parameters(rows.numpy()[None], bits, call.attribute("block", 32))
-        scale, zero_point = torch.from_numpy(found[0][0]), torch.from_numpy(found[1][0]).float()
+        found = block_parameters(fetch(rows)[None], bits, call.attribute("block", 32))
+        scale, zero_point = (place(array[0], rows.device).float() for array in found[:2])
         integers = torch.clamp(torch.round(rows / scale) + zero_point, 0, 2**bits - 1)
         rounded = (integers - zero_point) * scale
         rounded = rounded if call.attribute("axis", 0) == 0 else rounded.transpose(0, 1)

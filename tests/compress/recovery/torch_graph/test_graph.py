@@ -11,6 +11,8 @@ from compress.recovery.errors import UntrainableError
 from compress.recovery.torch_graph.graph import TorchGraph
 from tests.compress.conftest import Loaded
 
+CPU = torch.device("cpu")
+
 
 def _feeds(loaded: Loaded) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.array(array)) for name, array in loaded.case.example.items()}
@@ -21,9 +23,9 @@ def test_answers_are_those_of_onnx_runtime(loaded: Loaded) -> None:
     types = {node.op_type for node in loaded.network.model.graph}
     if types & unknown:
         with pytest.raises(UntrainableError, match="|".join(types & unknown)):
-            TorchGraph(loaded.network.model, {})
+            TorchGraph(loaded.network.model, {}, CPU)
         return
-    graph = TorchGraph(loaded.network.model, {})
+    graph = TorchGraph(loaded.network.model, {}, CPU)
     with torch.no_grad():
         answers = graph(_feeds(loaded))
     for name, wanted in zip(graph.output_names, loaded.outputs, strict=True):
@@ -42,7 +44,7 @@ def test_every_learned_weight_gets_a_gradient(load: Callable[[str], Loaded]) -> 
         )
         for layer in loaded.network.layers
     }
-    answers = TorchGraph(loaded.network.model, weights)(_feeds(loaded))
+    answers = TorchGraph(loaded.network.model, weights, CPU)(_feeds(loaded))
     sum(answer.square().sum() for answer in answers.values()).backward()  # type: ignore[union-attr]
     assert all(weight.grad is not None and bool(weight.grad.abs().sum() > 0) for weight in weights.values())
 
@@ -51,5 +53,5 @@ def test_an_inner_tensor_can_be_asked_for(load: Callable[[str], Loaded]) -> None
     loaded = load("residual")
     inner = loaded.network.model.graph[0].outputs[0].name or ""
     with torch.no_grad():
-        answers = TorchGraph(loaded.network.model, {})(_feeds(loaded), [inner])
+        answers = TorchGraph(loaded.network.model, {}, CPU)(_feeds(loaded), [inner])
     assert answers[inner].shape[0] == len(next(iter(loaded.case.example.values())))
