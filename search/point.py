@@ -45,6 +45,7 @@ COLUMNS = (
     "policy_summary",
     "recovered_from",
     "recovery",
+    "trained_in_search",
 )
 """The columns of trials.csv and pareto.csv, in their order: every field of `TrialPoint` but `layers`."""
 
@@ -64,12 +65,14 @@ class TrialPoint(Cost, TargetAccuracy):
     there, and never ranks. `reason` says why a trial failed or was given up, and of a confirmed point what is wrong
     with it on the target. A layer that `layers` does not name stays in FP32.
 
-    A point whose weights were trained after the search is no trial of the study: `recovered_from` is the digest of the
-    candidate that it was before, `recovery` says in words how, and `number` is that candidate's.
+    Of a point whose weights were trained `recovered_from` is the digest of the candidate that its policy gives
+    untrained, and `recovery` says in words how it was trained. Trained after the search it is no trial of the study,
+    and `number` is that of the trial that it comes from; trained in the search (`trained_in_search`) it is the trial.
 
     Raises:
         ValueError: a complete point lacks a figure, a ratio is not above 0, an interval is upside down, the search
-            values are there without a confirmation (or missing with one), or a recovered point does not say how.
+            values are there without a confirmation (or missing with one), or a recovered point does not say of what or
+            how.
     """
 
     number: int
@@ -90,6 +93,7 @@ class TrialPoint(Cost, TargetAccuracy):
     policy_summary: str = ""
     recovered_from: str = ""
     recovery: str = ""
+    trained_in_search: bool = False
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,11 @@ class TrialPoint(Cost, TargetAccuracy):
             raise ValueError(
                 f"recovered_from and recovery must be given together, got {self.recovered_from!r} and "
                 f"{self.recovery!r} for trial {self.number}; set both or neither"
+            )
+        if self.trained_in_search and not self.recovered_from:
+            raise ValueError(
+                f"trained_in_search must not be set for trial {self.number}, which says of no candidate that it comes "
+                "from; set recovered_from and recovery too"
             )
         if self.state == "complete":
             self._require_figures()
@@ -138,13 +147,18 @@ class TrialPoint(Cost, TargetAccuracy):
 
     @property
     def name(self) -> str:
-        """What people call it: '#12', and '#12r' once recovered."""
-        return f"#{self.number}{'r' if self.recovered_from else ''}"
+        """What people call it: '#12', and '#12r' once recovered after the search."""
+        return f"#{self.number}{'' if self.is_trial else 'r'}"
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is a trial of the study, and was not made of one after the search."""
+        return self.trained_in_search or not self.recovered_from
 
     @property
     def key(self) -> tuple[int, str]:
         """What tells it from every other point of its run; by number, before what was recovered from it."""
-        return self.number, self.digest if self.recovered_from else ""
+        return self.number, "" if self.is_trial else self.digest
 
     @property
     def search_cost_ratio(self) -> float | None:
@@ -184,6 +198,6 @@ def to_csv(points: Sequence[TrialPoint]) -> str:
 
 def _column_types() -> dict[str, str]:
     counts = dict.fromkeys(("model_bytes", "instructions", "target_samples"), "Int64")
-    types = {"number": "int64", "confirmed": "bool", "target_differs": "boolean", **counts}
+    types = {"number": "int64", "confirmed": "bool", "trained_in_search": "bool", "target_differs": "boolean", **counts}
     floats = (*FIGURE_NAMES, *_SEARCH_RATIOS, "search_metric_drop", *TARGET_NAMES, "host_metric")
     return {**dict.fromkeys(_TEXTS, "str"), **dict.fromkeys(floats, "float64"), **types}

@@ -9,6 +9,7 @@ from compress.errors import CompressionError
 from compress.recovery.lineage import Lineage
 from search.figures import FIGURE_NAMES, is_fraction
 from search.folder.run_folder import RunFolder, damaged
+from search.lineage_words import how_recovered
 from search.notation import drop_text, drop_unit, duration_text
 from search.point import TrialPoint
 from search.study.trials import Outcome
@@ -110,12 +111,17 @@ def recovered_points(points: Sequence[TrialPoint], recoveries: Iterable[Recovery
         points: The study's, as the search saw them.
         recoveries: What was recovered; what came to nothing, or whose trial the study no longer has, is no point.
     """
-    before = {point.digest: point for point in points if point.state == "complete"}
+    before = {built_digest(point): point for point in points if point.state == "complete"}
     return [
         _point(before[recovery.recovered_from], recovery.outcome, recovery.lineage)
         for recovery in recoveries
         if recovery.outcome is not None and recovery.lineage is not None and recovery.recovered_from in before
     ]
+
+
+def built_digest(point: TrialPoint) -> str:
+    """The digest of the candidate that a trial's policy gives without training."""
+    return point.recovered_from or point.digest
 
 
 def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPoint]:
@@ -125,14 +131,6 @@ def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[Tria
         RunFolderError: The record of recoveries is damaged, or of a newer paretune.
     """
     return [*points, *recovered_points(points, read_recoveries(folder))]
-
-
-def how_recovered(lineage: Lineage) -> str:
-    """How weights were recovered, in words: 'distillation on 3,000 samples, 3 epochs, seed 0'."""
-    if not lineage.steps:
-        return lineage.method
-    many = f"{lineage.epochs} epochs" if lineage.epochs > 1 else "1 epoch" if lineage.epochs else "less than an epoch"
-    return f"{lineage.method}, {many}, seed {lineage.seed}"
 
 
 def said_of_recovery(point: TrialPoint, recovery: Recovery) -> str:
@@ -159,7 +157,8 @@ def _point(before: TrialPoint, outcome: Outcome, lineage: Lineage) -> TrialPoint
         model_bytes=outcome.model_bytes,
         reason="",
         label="",
-        recovered_from=before.digest,
+        recovered_from=built_digest(before),
+        trained_in_search=False,
         recovery=how_recovered(lineage),
         **figures,
     )

@@ -17,6 +17,7 @@ from search.study.trials import (
     POSTPONED,
     REASON,
     Outcome,
+    built_digest,
     is_finished,
     is_unfinished,
     outcomes_of,
@@ -142,7 +143,7 @@ class Seen:
             self.finished += 1
             self.outcomes.extend(outcomes_of([trial]))
             digest = digest or self.space.policy(trial.params).digest
-            self.candidates[digest] = trial.user_attrs.get(OUTCOME, {}).get("digest", "")
+            self.candidates[digest] = built_digest(trial)
         elif DUPLICATE_OF in trial.user_attrs:
             digest = digest or self.space.policy(trial.params).digest
             self.candidates[digest] = trial.user_attrs[DUPLICATE_OF]

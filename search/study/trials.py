@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compress.policy import LayerPolicy, Policy
+from compress.recovery.lineage import Lineage
 from search.as_read import AsRead
 from search.cost import without_missing
 from search.figures import FIGURE_NAMES, Figures
+from search.lineage_words import how_recovered
 from search.point import TrialPoint
 from search.space.space import SearchSpace, summarize
 
@@ -22,6 +24,12 @@ REASON = "reason"
 DUPLICATE_OF = "duplicate_of"
 YIELDED_TO = "yielded_to"
 POSTPONED = "postponed"
+TRAINED_FROM = "trained_from"
+"""Of a trial whose outcome is a trained candidate's (`search.study.training_record`): what the policy gives untrained, in
+full, and how the weights came about: `{"outcome": ..., "lineage": ...}`."""
+NOT_TRAINED = "not_trained"
+"""Of a complete trial in such a study whose outcome is the untrained candidate's: why that is what training makes of
+it."""
 
 # Optuna's names of states, and those of points.
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -96,12 +104,26 @@ def params_of(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
 
 
 def policies_by_digest(trials: Sequence["optuna.trial.FrozenTrial"], space: SearchSpace) -> dict[str, Policy]:
-    """Candidate digest to the policy that built it, for completed trials."""
+    """Candidate digest to the policy that built it, for completed trials; untrained and trained candidates alike."""
     return {
-        trial.user_attrs[OUTCOME]["digest"]: space.policy(params_of(trial))
+        digest: space.policy(params_of(trial))
         for trial in trials
         if trial.state.name == "COMPLETE"
+        for digest in (built_digest(trial), trial.user_attrs[OUTCOME]["digest"])
     }
+
+
+def built_digest(trial: "optuna.trial.FrozenTrial") -> str:
+    """The digest of the candidate that the trial's policy gives untrained; empty where there is none."""
+    outcome = untrained_of(trial)
+    return "" if outcome is None else str(outcome.get("digest", ""))
+
+
+def untrained_of(trial: "optuna.trial.FrozenTrial") -> Mapping[str, Any] | None:
+    """What was taken of the trial's candidate untrained, as its attribute has it; None where nothing was."""
+    trained = trial.user_attrs.get(TRAINED_FROM)
+    found: Mapping[str, Any] | None = trial.user_attrs.get(OUTCOME) if trained is None else trained["outcome"]
+    return found
 
 
 def read_points(trials: Sequence["optuna.trial.FrozenTrial"], space: SearchSpace) -> list[TrialPoint]:
@@ -125,7 +147,17 @@ def _point(trial: "optuna.trial.FrozenTrial", space: SearchSpace) -> TrialPoint:
         policy_summary=summarize(policy),
         layers={name: _shown(policy[name]) for name in space.layers},
         **figures,
+        **_training(trial),
     )
+
+
+def _training(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
+    """The fields of a trained candidate; none of another."""
+    trained = trial.user_attrs.get(TRAINED_FROM)
+    if trained is None or trial.state.name != "COMPLETE":
+        return {}
+    said = how_recovered(Lineage.from_dict(trained["lineage"]))
+    return {"recovered_from": trained["outcome"]["digest"], "recovery": said, "trained_in_search": True}
 
 
 def _shown(choice: LayerPolicy) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from search.samplers.frontier.features import Design, Features
-from search.samplers.frontier.priors import Belief, Priors, reduction
+from search.samplers.frontier.priors import Priors, reduction
 from search.samplers.frontier.variables import Edge, Variables
 from search.samplers.frontier.work import build_work_design
 
@@ -45,8 +45,7 @@ def _add_choices(made: Features, variables: Variables, priors: Priors, at: int, 
         entry = first_entry + position
         known = priors.effects.get((knob.name, choice))
         if known is not None:
-            # What was found for single choices may be off as a whole: a sweep on few samples, damage that piles up.
-            whole = made.share(("known", "all"), Belief(mean=1.0, deviation=0.3, spread=0.0, floor=0.0))
+            whole = made.share(("known", "all"), priors.of_known)
             made.term(entry, whole, known.mean)
             made.term(entry, made.add(0.0, known.deviation, own=True), 1.0)
             continue

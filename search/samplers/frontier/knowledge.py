@@ -21,6 +21,7 @@ from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.proposal import Drawn, Known, propose
 from search.samplers.frontier.regression import Regression
 from search.samplers.frontier.single_thread import single_threaded
+from search.samplers.frontier.trained import LEAST_TRAINED, ROOT, TrainedPriors
 from search.samplers.frontier.variables import Variables
 from search.space.space import Choice
 
@@ -50,6 +51,8 @@ class Knowledge:
         variables: The knobs of the study's space.
         cost: Prior of the cost ratio.
         damage: Prior of the damage.
+        trained: Prior of the damage after a training, where the study trains its candidates: then proposals are made by
+            a model of that, which learns from trained candidates alone. None where it does not.
         layer_table: What each layer takes under some policies.
         damage_exponent: The damage is this power of the divergence: that which adds up over layers.
     """
@@ -60,16 +63,20 @@ class Knowledge:
         *,
         cost: Priors,
         damage: Priors,
+        trained: TrainedPriors | None = None,
         layer_table: Sequence[TimedPolicy] = (),
         damage_exponent: float = 1.0,
     ) -> None:
         self.variables = variables
-        self._exponent = damage_exponent
-        self._reader = TrialReader(variables=variables)
+        self._exponent = self._final_exponent = damage_exponent
+        self._reader = TrialReader(variables=variables, trains=trained is not None)
         design = build_design(variables, cost)
         known = observe_known(variables, design, layer_table, cost.effects)
         self._cost = Regression(design=design, misfits=_COST_MISFITS, known=known)
-        self._damage = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
+        self._damage = self._final = Regression(design=build_design(variables, damage), misfits=_DAMAGE_MISFITS)
+        if trained is not None:
+            self._final_exponent *= ROOT
+            self._final = Regression(design=build_design(variables, trained), misfits=_DAMAGE_MISFITS)
         self._plan = plan_elimination(design.layout, interplay(design.energy(design.mean)))
         self._constraints: dict[str, _Constraint] = {}
         self._front: list[Pair] = []
@@ -95,16 +102,13 @@ class Knowledge:
         """The parameters of the next trial."""
         drawn = Drawn(
             cost=self._cost.draw(generator),
-            damage=self._damage.draw(generator),
+            damage=self._final.draw(generator),
             constraints=tuple(constraint.draw(generator) for constraint in self._constraints.values()),
         )
-        if len(self._metrics) >= self._link_at:
-            self._link = Link.fit(self._damages, self._metrics)
-            self._link_at = len(self._metrics) + max(1, int(_LINK_GROWTH * len(self._metrics)))
         known = Known(
             points=self._front,
             floor=min(self._metrics, default=0.0),
-            link=self._link,
+            link=self._fitted_link(),
             damages=self._range if self._range[1] > 0 else self._usual_range(),
             seen=self._reader.seen,
         )
@@ -119,11 +123,21 @@ class Knowledge:
         Raises:
             ValueError: Some parameters are not one choice of every knob.
         """
-        rows = [self.variables.encode(choice) for choice in params]
-        strange = [choice for choice, row in zip(params, rows, strict=True) if row is None]
-        if strange:
-            raise ValueError(f"parameters must be one choice of every knob, got {strange[0]}")
-        return self._cost.predict(np.stack([row for row in rows if row is not None]))
+        return self._cost.predict(self._encoded(params))
+
+    @single_threaded()
+    def hope_after_training(self, params: dict[str, Choice]) -> float | None:
+        """The metric that a training brings a policy if it goes well: a standard deviation better than is expected.
+
+        None while too few candidates were trained to tell, and in a study that trains none.
+
+        Raises:
+            ValueError: The parameters are not one choice of every knob.
+        """
+        if self._final is self._damage or self._final.count < LEAST_TRAINED:
+            return None
+        means, deviations = self._final.predict(self._encoded([params]))
+        return float(self._fitted_link()(np.maximum(means - deviations, 0.0))[0])
 
     @single_threaded()
     def ladder(self, count: int) -> list[dict[str, Choice]]:
@@ -133,7 +147,7 @@ class Knowledge:
         """
         expected = Drawn(
             cost=self._cost.expected(),
-            damage=self._damage.expected(),
+            damage=self._final.expected(),
             constraints=tuple(constraint.expected() for constraint in self._constraints.values()),
         )
         return [
@@ -151,9 +165,22 @@ class Knowledge:
         }
         return weigh_layers(self.variables, self._cost.expected(), self._damage.expected(), own, self._exponent)
 
+    def _encoded(self, params: Sequence[dict[str, Choice]]) -> Choices:
+        rows = [self.variables.encode(choice) for choice in params]
+        strange = [choice for choice, row in zip(params, rows, strict=True) if row is None]
+        if strange:
+            raise ValueError(f"parameters must be one choice of every knob, got {strange[0]}")
+        return np.stack([row for row in rows if row is not None])
+
+    def _fitted_link(self) -> Link:
+        if len(self._metrics) >= self._link_at:
+            self._link = Link.fit(self._damages, self._metrics)
+            self._link_at = len(self._metrics) + max(1, int(_LINK_GROWTH * len(self._metrics)))
+        return self._link
+
     def _usual_range(self) -> tuple[float, float]:
         least, most = _USUAL_DIVERGENCES
-        return least**self._exponent, most**self._exponent
+        return least**self._final_exponent, most**self._final_exponent
 
     def _take(self, observed: Observed) -> None:
         if not observed.is_partial:
@@ -161,16 +188,18 @@ class Knowledge:
         if not math.isnan(observed.cost_ratio):
             self._cost.add(observed.choices, observed.cost_ratio, observed.cost_deviation)
         if not math.isnan(observed.divergence):
-            damage = observed.divergence**self._exponent
-            self._damage.add(observed.choices, damage, 0.0)
-            if damage > 0:
-                least, most = self._range
-                self._range = min(least, damage), max(most, damage)
+            self._damage.add(observed.choices, observed.divergence**self._exponent, 0.0)
+        final = observed.final_divergence**self._final_exponent
+        if self._final is not self._damage and not math.isnan(final) and observed.choices.any():
+            self._final.add(observed.choices, final, 0.0)  # FP32 itself is never trained, and tells nothing of it
+        if final > 0:
+            least, most = self._range
+            self._range = min(least, final), max(most, final)
         for name, value in observed.constraints.items():
             self._constraints.setdefault(name, _Constraint(self.variables)).add(observed.choices, value)
-        if math.isnan(observed.divergence) or math.isnan(observed.metric):
+        if math.isnan(final) or math.isnan(observed.metric):
             return
-        self._damages.append(observed.divergence**self._exponent)
+        self._damages.append(final)
         self._metrics.append(observed.metric)
         if observed.is_partial:  # what it would have been on all samples, it is known not to be on the front
             return

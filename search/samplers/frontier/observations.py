@@ -9,7 +9,7 @@ from search.errors import SearchError
 from search.samplers.frontier.energy import Choices
 from search.samplers.frontier.neighbourhood import key
 from search.samplers.frontier.variables import Variables
-from search.study.trials import OUTCOME
+from search.study.trials import OUTCOME, untrained_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,12 @@ class Observed:
         choices: Of every knob.
         cost_ratio: To FP32's; NaN where it was not taken.
         cost_deviation: Standard deviation of its measurement.
-        divergence: From FP32's outputs; NaN where it was not taken.
+        divergence: From FP32's outputs, of the candidate as its policy gives it; NaN where it was not taken.
         metric: The user's; NaN where it was not taken.
         constraints: By name; up to 0 is allowed.
         is_partial: Whether the trial was stopped: divergence and metric are of some of the samples.
+        final_divergence: Of the candidate that the metric is of: where the study trains its candidates, of the trained
+            one, and NaN where the trial was stopped before.
     """
 
     choices: Choices
@@ -44,6 +46,7 @@ class Observed:
     metric: float
     constraints: Mapping[str, float]
     is_partial: bool = False
+    final_divergence: float = math.nan
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,10 +55,12 @@ class TrialReader:
 
     Attributes:
         variables: What their parameters mean.
+        trains: Whether the study trains its candidates.
         seen: Keys of all assignments that were ever asked for, whatever became of them.
     """
 
     variables: Variables
+    trains: bool = False
     seen: set[bytes] = field(default_factory=set)
     _next: int = 0
     _unfinished: set[int] = field(default_factory=set)
@@ -86,22 +91,28 @@ class TrialReader:
     def _observe(self, study_name: str, trial: "optuna.trial.FrozenTrial", choices: Choices) -> Observed:
         outcome = trial.user_attrs.get(OUTCOME, {})
         ratio, low, high = (_ratio(outcome, end) for end in ("", "_low", "_high"))
-        figures = {name: float(outcome.get(name, math.nan)) for name in ("divergence", "metric")}
+        figures = {"divergence": _divergence(outcome), "metric": float(outcome.get("metric", math.nan))}
         if trial.state.name == "COMPLETE" and any(map(math.isnan, (ratio, *figures.values()))):
             raise SearchError(
                 f"the study {study_name!r} is not the frontier sampler's: trial {trial.number} has no outcome with a "
                 f"cost ratio, a divergence and a metric (user attribute {OUTCOME!r}); choose another sampler"
             )
         deviation = (high - low) / _INTERVAL
+        is_partial = trial.state.name == "PRUNED"
         return Observed(
             choices=choices,
             cost_ratio=ratio,
             cost_deviation=0.0 if math.isnan(deviation) else deviation,
             constraints=trial.constraints,
-            divergence=min(figures["divergence"], _MOST_DIVERGENCE),
+            divergence=_divergence(untrained_of(trial) or {}),
             metric=figures["metric"],
-            is_partial=trial.state.name == "PRUNED",
+            is_partial=is_partial,
+            final_divergence=math.nan if is_partial and self.trains else figures["divergence"],
         )
+
+
+def _divergence(outcome: Mapping[str, float]) -> float:
+    return min(float(outcome.get("divergence", math.nan)), _MOST_DIVERGENCE)
 
 
 def _ratio(outcome: Mapping[str, float], end: str) -> float:

@@ -9,8 +9,10 @@ from search.layers.graph import recorded_layer_graph
 from search.layers.table import recorded_layer_table
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
+from search.samplers.frontier.trained import trained_priors
 from search.samplers.frontier.variables import lay_out
 from search.study.space_record import recorded_space
+from search.study.training_record import trained_epochs
 
 if TYPE_CHECKING:
     import optuna
@@ -42,6 +44,7 @@ def open_knowledge(
         lay_out(space, graph),
         cost=Priors(kind="cost", effects=cost_effects),
         damage=Priors(kind="damage", effects=known, exponent=exponent),
+        trained=None if trained_epochs(study) is None else trained_priors(known, exponent),
         layer_table=recorded_layer_table(study),
         damage_exponent=exponent,
     )

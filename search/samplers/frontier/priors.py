@@ -58,6 +58,14 @@ class Priors:
         size = _DAMAGE.get(str(choice), 0.3 * reduction(knob.kind, choice) if knob.kind != "bits" else 0.1)
         return reason, Belief(mean=size**self.exponent, deviation=1.0, spread=1.0, floor=0.0)
 
+    @property
+    def of_known(self) -> Belief:
+        """The belief about all known effects together, over what they were found to be.
+
+        They may be off as a whole: a sweep on few samples, damage that piles up.
+        """
+        return Belief(mean=1.0, deviation=0.3, spread=0.0, floor=0.0)
+
     def of_joint(self, knob: Knob, wanted: Choice) -> tuple[Reason, Belief]:
         """The belief about a format of a layer that `knob` makes smaller as well, per share removed.
 
