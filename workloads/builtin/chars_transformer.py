@@ -47,7 +47,7 @@ def calibration() -> Iterator[Excerpt]:
 
 
 def training() -> Iterator[tuple[Excerpt, NDArray[np.int64]]]:
-    """2,048 excerpts of files that trained the network; targets int64 (N, 128), the character after each."""
+    """Excerpts of files that trained the network, many; targets int64 (N, 128), the character after each."""
     from workloads.builtin.chars_transformer_data import load_windows
 
     windows = load_windows("training")

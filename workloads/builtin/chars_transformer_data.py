@@ -34,8 +34,8 @@ def load_windows(part: str) -> NDArray[np.int64]:
     """Excerpts of 129 characters, as codes int64 (N, 129): 128 to read and, one place on, 128 to predict.
 
     Args:
-        part: "calibration", 256 from files that trained the network; "training", 2,048 from the same files; or
-            "validation", 300 from files that did not.
+        part: "calibration" and "training", from files that trained the network; or "validation", from files that did
+            not.
 
     Raises:
         KeyError: There is no such part.
