@@ -103,7 +103,7 @@ def find_confirmed(points: Sequence[TrialPoint], wanted: str) -> TrialPoint:
 def _is_called(point: TrialPoint, text: str) -> bool:
     number = text.removesuffix("r")
     is_recovered = number != text
-    return number.isdecimal() and point.number == int(number) and bool(point.recovered_from) == is_recovered
+    return number.isdecimal() and point.number == int(number) and point.is_trial is not is_recovered
 
 
 def exportable(

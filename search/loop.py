@@ -26,6 +26,7 @@ from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from search.trial.evaluate import Evaluator
 from search.trial.fidelity import Fidelity
 from search.trial.stopping import Watch
+from search.trial.training import OutOfTimeError, TrainsTrials
 from workloads import WorkloadError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class SearchLoop:
         confirmation_s: Estimates the seconds that confirming a front of the given size takes, from the median
             seconds per trial.
         fidelity: Decides how much of a candidate must be known; None has every trial carried out in full.
+        trainer: Trains candidates before they get their values; None where values are of what policies give.
         listener: Told after every trial.
         beating: Says of a trial's number, as long as its block lasts, that this worker is at it.
         is_over: Asked before every trial whether there is nothing more to do, whatever the budget says.
@@ -84,6 +86,7 @@ class SearchLoop:
     stages: StageClock
     confirmation_s: Callable[[int, float], float]
     fidelity: Fidelity | None = None
+    trainer: TrainsTrials | None = None
     listener: Listener = silent
     beating: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
     is_over: Callable[[], bool] = lambda: False
@@ -92,6 +95,7 @@ class SearchLoop:
     _trial_seconds: list[float] = field(default_factory=list)
     _failures_in_a_row: int = 0
     _fp32_ms: float | None = None
+    _is_out_of_time: bool = False
 
     def run(self) -> None:
         """Run trials until the budget is used up or the space is exhausted.
@@ -120,11 +124,11 @@ class SearchLoop:
         if asked is None:
             self._report("every policy of the space has been tried")
             return False
-        started, own = self.clock(), self.trials_run
+        started, own, trained_s = self.clock(), self.trials_run, self._trained_s
         note = self._run_trial(*asked)
         self._refresh()
         if self.trials_run > own:
-            self._trial_seconds.append(self.clock() - started)
+            self._trial_seconds.append(self.clock() - started - (self._trained_s - trained_s))
         if self.trials_run > own or note:
             self._report(note)
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
@@ -146,15 +150,29 @@ class SearchLoop:
         self._refresh()
 
     def _is_over(self) -> bool:
-        if self.is_over() or (self.budget.own_trials is not None and self.trials_run >= self.budget.own_trials):
+        if self._is_out_of_time or self.is_over():
+            return True
+        if self.budget.own_trials is not None and self.trials_run >= self.budget.own_trials:
             return True
         if self.budget.trials is not None and self._finished >= self.budget.trials:
             return True
         if self.budget.deadline_s is None or not self._outcomes:  # without FP32's figures there is nothing to report
             return False
-        typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
-        needed_s = typical_s + self.confirmation_s(len(self._front()), typical_s)
-        return self.clock() + needed_s >= self.budget.deadline_s
+        training_s = 0.0 if self.trainer is None else self.trainer.typical_s
+        return self.clock() + self._typical_s + training_s + self._confirming_s >= self.budget.deadline_s
+
+    @property
+    def _typical_s(self) -> float:
+        """What a trial takes, training left out."""
+        return statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
+
+    @property
+    def _confirming_s(self) -> float:
+        return self.confirmation_s(len(self._front()), self._typical_s)
+
+    @property
+    def _trained_s(self) -> float:
+        return 0.0 if self.trainer is None else self.trainer.spent_s
 
     @property
     def _finished(self) -> int:
@@ -182,6 +200,12 @@ class SearchLoop:
             watch = self._watch(trial)
             again = bool(trial.user_attrs.get(POSTPONED))
             outcome = self.evaluator.evaluate(candidate, self._known_fp32_ms(), again=again, watch=watch)
+            if self.trainer is not None and isinstance(outcome, Outcome):
+                outcome = self._train(self.trainer, trial, candidate, outcome, watch)
+        except OutOfTimeError:
+            mark_interrupted(self.study, trial.number)
+            self._is_out_of_time = True
+            return f"no time is left to train #{trial.number}; the same command goes on with it"
         except (CompressionError, WorkloadError, MeasurementError) as error:
             return self._fail(trial, policy, str(error))
         except BaseException:
@@ -192,8 +216,23 @@ class SearchLoop:
         if isinstance(outcome, PartialOutcome):
             self._stop(trial, policy, outcome)
         else:
-            self._complete(trial, policy, outcome, watch)
+            self._complete(trial, policy, candidate.digest, outcome, watch)
         return ""
+
+    def _train(
+        self, trainer: TrainsTrials, trial: "optuna.Trial", candidate: Candidate, outcome: Outcome, watch: Watch | None
+    ) -> Outcome | PartialOutcome:
+        deadline_s = self.budget.deadline_s
+        return trainer.go_on(
+            trial,
+            candidate,
+            self._on_reference(outcome),
+            reference_ms=self._known_fp32_ms(),
+            again=bool(trial.user_attrs.get(POSTPONED)),
+            watch=watch,
+            until_s=None if deadline_s is None else deadline_s - self._confirming_s,
+            tell=lambda detail: self._report("", detail),
+        )
 
     def _build(self, trial: "optuna.Trial", policy: Policy) -> Candidate | None:
         """The candidate, or None when the policy leads to one that is known already."""
@@ -211,18 +250,21 @@ class SearchLoop:
         with self.stages.stage("prediction"):
             return self.fidelity.watch(trial)
 
-    def _complete(self, trial: "optuna.Trial", policy: Policy, outcome: Outcome, watch: Watch | None) -> None:
+    def _complete(
+        self, trial: "optuna.Trial", policy: Policy, digest: str, outcome: Outcome, watch: Watch | None
+    ) -> None:
+        """Keep the outcome of a trial whose policy gives the candidate `digest`."""
         with self.stages.stage("storage"):
-            if self._is_known_by_now(outcome.digest):
-                self.seen.add(policy, outcome.digest)
-                tell_duplicate(self.study, trial, outcome.digest)
+            if self._is_known_by_now(digest):
+                self.seen.add(policy, digest)
+                tell_duplicate(self.study, trial, digest)
                 return
             outcome = self._on_reference(outcome)
             if self.fidelity is not None and watch is not None:
                 self.fidelity.keep_scores(trial, outcome, watch)
             trial.set_user_attr(OUTCOME, outcome.to_attribute())
             self.study.tell(trial, outcome.values)
-        self._count(policy, outcome.digest)
+        self._count(policy, digest)
 
     def _is_known_by_now(self, digest: str) -> bool:
         """Whether another worker has meanwhile come to the same candidate by another policy."""
@@ -293,11 +335,10 @@ class SearchLoop:
     def _front(self) -> list[int]:
         return pareto.front([(outcome.cost_ratio, outcome.metric) for outcome in self._outcomes])
 
-    def _report(self, note: str) -> None:
+    def _report(self, note: str, detail: str = "") -> None:
         total = self.budget.trials
-        typical_s = statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
-        confirming_s = self.confirmation_s(len(self._front()), typical_s)
-        by_trials = None if total is None else (total - self._finished) * typical_s + confirming_s
+        trial_s = self._typical_s + self._trained_s / max(self.trials_run, 1)
+        by_trials = None if total is None else (total - self._finished) * trial_s + self._confirming_s
         by_clock = None if self.budget.deadline_s is None else self.budget.deadline_s - self.clock()
         known = [seconds for seconds in (by_trials, by_clock) if seconds is not None]
         self.listener(
@@ -309,6 +350,7 @@ class SearchLoop:
                 best_speedup=best_speedup(self._outcomes),
                 close=closeness(self._outcomes)[1],
                 remaining_s=max(0.0, min(known)) if known else None,
+                detail=detail,
                 note=note,
             )
         )

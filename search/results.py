@@ -186,7 +186,7 @@ def _read_facts(
         fp32_metric_confirmation=fp32.metric if fp32.confirmed else None,
         samples_search=workload["samples_search"],
         samples_confirmation=workload["samples_confirmation"] if fp32.confirmed else None,
-        trials_finished=sum(point.state == "complete" and not point.recovered_from for point in points),
+        trials_finished=sum(point.state == "complete" and point.is_trial for point in points),
         trials_failed=sum(point.state == "failed" for point in points),
         trials_stopped=sum(point.state == "pruned" for point in points),
         started_at=datetime.fromisoformat(config["started_at"]),

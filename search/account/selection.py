@@ -65,7 +65,7 @@ def select(points: Sequence[TrialPoint]) -> Selection:
     eligible = [point for point in rankable if point.confirmed] if confirmed else rankable
     pairs = _pairs(eligible)
     front = tuple(eligible[position] for position in reversed(pareto.front(pairs)))
-    trials = [point for point in eligible if not point.recovered_from]
+    trials = [point for point in eligible if point.is_trial]
     before = [trials[position] for position in reversed(pareto.front(_pairs(trials)))]
     on_front = {point.key for point in front}
     return Selection(

@@ -46,7 +46,7 @@ def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[
     as far as it is on the front of all points or close behind.
     """
     complete = [point for point in points if point.state == "complete"]
-    fronts = _fronts([point for point in complete if not point.recovered_from])
+    fronts = _fronts([point for point in complete if point.is_trial])
     always = [point for point in complete if point.label in (FP32_LABEL, ALL_8_BIT_LABEL)]
     chosen = {point.digest: point for point in [*always, *(fronts[0] if fronts else [])]}
     for behind in fronts[1:]:
@@ -54,7 +54,7 @@ def nominate(points: Sequence[TrialPoint], enough: int = ENOUGH_POINTS) -> list[
             if len(chosen) < enough:
                 chosen.setdefault(point.digest, point)
     for behind in _fronts(complete)[:_RECOVERED_FRONTS]:
-        chosen |= {point.digest: point for point in behind if point.recovered_from}
+        chosen |= {point.digest: point for point in behind if not point.is_trial}
     return sorted(chosen.values(), key=lambda point: point.key)
 
 

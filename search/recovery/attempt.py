@@ -90,11 +90,20 @@ class Attempts:
         if path.is_file():
             self.relatives.add(digest, RecoveredWeights.load(path))
 
-    def carry_out(self, asked: Asked, policy: Policy, settings: RecoverySettings, *, drop_before: float) -> Recovery:
+    def carry_out(
+        self,
+        asked: Asked,
+        policy: Policy,
+        settings: RecoverySettings,
+        *,
+        drop_before: float,
+        trained: str | None = None,
+    ) -> Recovery:
         """What becomes of the candidate that was asked for; where it comes to nothing, the reason.
 
         A candidate that lost `drop_before` and loses no less now is no point beside what it was: at a cost that differs
-        by noise alone it could only take a place on the front that it does not deserve.
+        by noise alone it could only take a place on the front that it does not deserve. `trained` is the digest of what
+        the search has trained it to already: its weights are the first ones then.
 
         Raises:
             RunFolderError: The disk is full.
@@ -105,7 +114,7 @@ class Attempts:
         outcome, reason = None, ""
         try:
             with self.stages.stage("recovery"):
-                weights = self.trainer.recover(policy, asked, settings, start=self._start(policy))
+                weights = self.trainer.recover(policy, asked, settings, start=self._start(policy, trained))
             lineage = weights.lineage
             candidate = self._build(weights, digest)
             with self.pace.taking_figures():
@@ -134,8 +143,8 @@ class Attempts:
             raise CompressionError("recovery changed nothing")
         return candidate
 
-    def _start(self, policy: Policy) -> RecoveredWeights | None:
-        nearest = self.relatives.nearest(policy)
+    def _start(self, policy: Policy, trained: str | None) -> RecoveredWeights | None:
+        nearest = self.relatives.nearest(policy) if trained is None else trained
         return None if nearest is None else RecoveredWeights.load(weights_path(self.folder, nearest))
 
     def _figures(self, candidate: Candidate) -> Outcome:

@@ -32,7 +32,7 @@ def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
     Args:
         points: Of the study, with the figures that the search saw; recovered ones are not looked at.
     """
-    rankable = [point for point in points if point.rankable and not point.recovered_from]
+    rankable = [point for point in points if point.rankable and point.is_trial]
     ranks = pareto.ranks([(point.cost_ratio, -point.metric_drop) for point in rankable])
     front, second = ([point for point, found in zip(rankable, ranks, strict=True) if found == rank] for rank in (0, 1))
     if not front:

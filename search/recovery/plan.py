@@ -1,14 +1,16 @@
 """What a session is asked to recover."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search.errors import SearchError
 
-OFF, FRONT = "off", "front"
-CHOICES = (OFF, FRONT)
-"""`front` trains the front's points and what lies close behind it, after the search."""
+OFF, FRONT, SEARCH = "off", "front", "search"
+CHOICES = (OFF, FRONT, SEARCH)
+"""`front` trains the front's points and what lies close behind it, after the search; `search` trains every candidate
+that promises something, shortly, before it gets its values, and after the search the front as `front` does."""
 DEFAULT_EPOCHS = 3
+DEFAULT_SEARCH_EPOCHS = 1
 DEFAULT_SECONDS = 1800.0
 SHARE = 1 / 3
 """Of a session's time, unless told otherwise; `DEFAULT_SECONDS` where the session has no end."""
@@ -19,8 +21,9 @@ class RecoveryPlan:
     """How candidates are recovered.
 
     Attributes:
-        epochs: Passes over the data.
-        time_s: Seconds for all of it, confirmation included; None for a share of the session's.
+        epochs: Passes over the data after the search.
+        search_epochs: Passes over the data for each candidate in the search; None where none is trained there.
+        time_s: Seconds for all that comes after the search, confirmation included; None for a share of the session's.
         seed: Of the training.
 
     Raises:
@@ -28,18 +31,23 @@ class RecoveryPlan:
     """
 
     epochs: int = DEFAULT_EPOCHS
+    search_epochs: int | None = None
     time_s: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise SearchError(f"recover_epochs must be at least 1, got {self.epochs}")
+        if self.search_epochs is not None and self.search_epochs < 1:
+            raise SearchError(f"recover_search_epochs must be at least 1, got {self.search_epochs}")
         if self.time_s is not None and not self.time_s > 0:
             raise SearchError(f"recover_time_s must be above 0 seconds, got {self.time_s}")
 
     def to_config(self) -> dict[str, Any]:
         """As the run's configuration has it."""
-        asked = {"recover": FRONT, "recover_epochs": self.epochs, "recover_seed": self.seed}
+        asked: dict[str, Any] = {"recover": FRONT, "recover_epochs": self.epochs, "recover_seed": self.seed}
+        if self.search_epochs is not None:
+            asked |= {"recover": SEARCH, "recover_search_epochs": self.search_epochs}
         return asked if self.time_s is None else {**asked, "recover_time_s": self.time_s}
 
     def seconds_of(self, session_s: float | None) -> float:
@@ -58,7 +66,9 @@ class RecoveryPlan:
         return DEFAULT_SECONDS if session_s is None else SHARE * session_s
 
 
-def plan_of(recover: str, epochs: int, time_s: float | None, seed: int) -> RecoveryPlan | None:
+def plan_of(
+    recover: str, epochs: int, time_s: float | None, seed: int, *, search_epochs: int = DEFAULT_SEARCH_EPOCHS
+) -> RecoveryPlan | None:
     """The plan that a caller's words make; None for no recovery.
 
     Raises:
@@ -66,5 +76,6 @@ def plan_of(recover: str, epochs: int, time_s: float | None, seed: int) -> Recov
     """
     if recover not in CHOICES:
         raise SearchError(f"recover takes one of {', '.join(CHOICES)}, got {recover!r}")
-    plan = RecoveryPlan(epochs=epochs, time_s=time_s, seed=seed)
+    shortly = RecoveryPlan(epochs=epochs, search_epochs=search_epochs, time_s=time_s, seed=seed)
+    plan = shortly if recover == SEARCH else replace(shortly, search_epochs=None)
     return None if recover == OFF else plan

@@ -19,10 +19,11 @@ from search.recovery.attempt import Attempts, Pace
 from search.recovery.lessons import said_of_lessons
 from search.recovery.nominees import nominate
 from search.recovery.plan import RecoveryPlan
-from search.recovery.recoveries import Asked, read_recoveries, said_of_recovery, write_recoveries
+from search.recovery.recoveries import Asked, built_digest, read_recoveries, said_of_recovery, write_recoveries
 from search.recovery.relatives import Relatives
 from search.recovery.telling import Telling, said_of_rest
 from search.recovery.training import Trainer
+from search.recovery.trial_trainer import TrialTrainer
 from search.stages import StageClock
 from search.trial.evaluate import Evaluator
 from workloads import Workload
@@ -66,6 +67,25 @@ class Recoverer:
         tried = {recovery.asked for recovery in read_recoveries(self.folder)}
         return [point for point in nominate(points) if self._asked(point) not in tried]
 
+    def trial_trainer(self, evaluator: Evaluator) -> TrialTrainer | None:
+        """Whoever trains candidates in the search; None where none are.
+
+        Args:
+            evaluator: On the part of the validation data that the search sees.
+        """
+        if self.plan.search_epochs is None:
+            return None
+        return TrialTrainer(
+            compressor=self.compressor,
+            lessons=self.lessons,
+            evaluator=evaluator,
+            settings=self._settings(self.plan.search_epochs, None),
+            metric=self.workload.metric.name,
+            folder=self.folder,
+            stages=self.stages,
+            clock=self.clock,
+        )
+
     def run(
         self,
         points: Sequence[TrialPoint],
@@ -99,6 +119,9 @@ class Recoverer:
         )
         pace = Pace(clock=self.clock)
         attempts = self._attempts(telling, evaluator, reference_ms, pace)
+        for point in points:
+            if point.trained_in_search:
+                attempts.remember(point.digest)
         with telling:
             telling.say(f"recovering what compression cost, from {said_of_lessons(self.lessons, self.workload)}")
             for position, point in enumerate(due):
@@ -111,8 +134,9 @@ class Recoverer:
                     recovery = attempts.carry_out(
                         self._asked(point),
                         policies[point.digest],
-                        self._settings(left_s),
+                        self._settings(self.plan.epochs, left_s),
                         drop_before=point.metric_drop,
+                        trained=point.digest if point.trained_in_search else None,
                     )
                 write_recoveries(self.folder, [*read_recoveries(self.folder), recovery])
                 attempts.trainer.forget(recovery.asked)
@@ -135,11 +159,11 @@ class Recoverer:
                 attempts.remember(recovery.outcome.digest)
         return attempts
 
-    def _settings(self, left_s: float) -> RecoverySettings:
+    def _settings(self, epochs: int, limit_s: float | None) -> RecoverySettings:
         import torch
 
         threads = min(self.threads, torch.get_num_threads())
-        return RecoverySettings(epochs=self.plan.epochs, seed=self.plan.seed, threads=threads, time_limit_s=left_s)
+        return RecoverySettings(epochs=epochs, seed=self.plan.seed, threads=threads, time_limit_s=limit_s)
 
     def _asked(self, point: TrialPoint) -> Asked:
-        return point.digest, self.plan.epochs, self.plan.seed, self.lessons.digest
+        return built_digest(point), self.plan.epochs, self.plan.seed, self.lessons.digest

@@ -55,9 +55,11 @@ def read_weights(folder: RunFolder, point: TrialPoint) -> RecoveredWeights:
     """
     path = weights_path(folder, point.digest)
     if not path.is_file():
+        remedy = f"or delete {folder.recoveries_path.name} and run the search command with --recover again"
+        if point.trained_in_search:
+            remedy = "from the folder in which the search was begun, or search again with another --out"
         raise SearchError(
-            f"{point.name} needs its recovered weights, and there is no {str(path)!r}; restore the file, or delete "
-            f"{folder.recoveries_path.name} and run the search command with --recover again"
+            f"{point.name} needs its recovered weights, and there is no {str(path)!r}; restore the file, {remedy}"
         )
     return RecoveredWeights.load(path)
 

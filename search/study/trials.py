@@ -25,8 +25,8 @@ DUPLICATE_OF = "duplicate_of"
 YIELDED_TO = "yielded_to"
 POSTPONED = "postponed"
 TRAINED_FROM = "trained_from"
-"""Of a trial whose outcome is a trained candidate's (`search.study.training_record`): what the policy gives untrained, in
-full, and how the weights came about: `{"outcome": ..., "lineage": ...}`."""
+"""Of a trial whose outcome is a trained candidate's (`search.study.training_record`): what the policy gives untrained,
+in full, and how the weights came about: `{"outcome": ..., "lineage": ...}`."""
 NOT_TRAINED = "not_trained"
 """Of a complete trial in such a study whose outcome is the untrained candidate's: why that is what training makes of
 it."""

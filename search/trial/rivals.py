@@ -85,6 +85,12 @@ class Rivals:
             self._worst = min(self._worst, float(self._points[-1].scores.min()))
             self._best = max(self._best, float(self._points[-1].scores.max()))
 
+    def most_accurate(self, cost_ratio_low: float) -> Rival | None:
+        """Of those that cost no more than a candidate does even if it costs so little; None where there are none."""
+        on_front = (self._points[position] for position in self._front)
+        cheaper = [rival for rival in on_front if rival.cost_ratio_high <= cost_ratio_low]
+        return max(cheaper, key=lambda rival: rival.metric, default=None)
+
     def opposition(self, cost_ratio_low: float) -> Opposition:
         """Those that cost no more than a candidate does even if it costs as little as `cost_ratio_low`."""
         on_front = [self._points[position] for position in self._front]
