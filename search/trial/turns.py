@@ -1,7 +1,6 @@
 """Hard work on this machine, in turn with whoever takes latencies there."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 
 from latency.worker.turn import working
 from search.stages import StageClock
@@ -10,11 +9,25 @@ WAITING = "waiting for a turn"
 """The stage of the seconds in which another process of this machine takes times."""
 
 
-@contextmanager
-def in_turn(stages: StageClock, stage: str) -> Iterator[None]:
+def in_turn(stages: StageClock, stage: str) -> AbstractContextManager[None]:
     """The block works hard and counts as `stage`: nobody takes times meanwhile. Keep it short."""
-    with ExitStack() as stack:
-        with stages.stage(WAITING):
-            stack.enter_context(working())
-        with stages.stage(stage):
-            yield
+    return _InTurn(stages, stage)
+
+
+class _InTurn:
+    """Entered and left around every batch of samples, so it says itself what a stack of contexts would say."""
+
+    __slots__ = ("_stage", "_turn", "_waiting")
+
+    def __init__(self, stages: StageClock, stage: str) -> None:
+        self._turn = working()
+        self._waiting, self._stage = stages.stage(WAITING), stages.stage(stage)
+
+    def __enter__(self) -> None:
+        with self._waiting:
+            self._turn.__enter__()
+        self._stage.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._stage.__exit__()
+        self._turn.__exit__()
