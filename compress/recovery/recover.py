@@ -66,7 +66,8 @@ def recover(
     Raises:
         UntrainableError: An operator has no form in torch that we know.
         PolicyError: The policy does not fit the network or the target.
-        CompressionError: torch does not have the device, the checkpoint is another training's, or training came to no finite numbers.
+        CompressionError: torch does not have the device, the checkpoint is another training's, or training came to no
+            finite numbers.
     """
     from compress.recovery.device import find_device, steady
     from compress.recovery.training import Training

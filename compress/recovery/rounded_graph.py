@@ -62,8 +62,8 @@ class RoundedGraph:
     Attributes:
         model: The graph, for `TorchGraph` only.
         ranges: The grids whose scales are learned.
-        stand_ins: Name of a tensor of the float structure that the candidate does not write, since its integers saturate
-            where a Relu or Clip did, to that of what is written in its place.
+        stand_ins: Name of a tensor of the float structure that the candidate does not write, since its integers
+            saturate where a Relu or Clip did, to that of what is written in its place.
     """
 
     model: ir.Model
