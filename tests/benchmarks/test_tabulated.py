@@ -124,6 +124,14 @@ def test_readings_at_two_speeds_say_the_same_at_one() -> None:
         assert taken.ratios[f"{at}"] == pytest.approx([true[at]] * 2, rel=0.02)
 
 
+def test_two_readings_at_full_speed_make_those_at_others_count_no_more() -> None:
+    full, slow = Timing(ratio=0.5, fp32_ms=0.2), Timing(ratio=0.9, fp32_ms=0.32)
+    timings = {f"{at}": [slow, full, full, full] for at in range(40)} | {"once": [slow, full]}
+    taken = at_one_speed(timings, dict.fromkeys(timings, 0.0))
+    assert taken.ratios["0"] == pytest.approx([0.5] * 3)
+    assert taken.ratios["once"] == pytest.approx([0.9, 0.5])
+
+
 def test_a_line_that_a_stop_cut_off_costs_that_line_alone(tmp_path: Path) -> None:
     def entry(position: int) -> Entry:
         return Entry(
