@@ -42,9 +42,11 @@ def piecewise_difference(
     cuts = _cuts(model)
     outputs = [value.name or "" for value in model.graph.outputs]
     names = [*cuts, *(name for name in outputs if name not in cuts)]
-    whole = open_session(serialize(_observed(model, names)), threads=threads, session_entries=session_entries)
+    whole = open_session(
+        serialize(_observed(model, names)), threads=threads, session_entries=session_entries, spins=False
+    )
     seen = dict(zip(names, whole.run(names, dict(feeds)), strict=True))
-    pieces = open_session(serialize(_cut(model, names, list(cuts))), threads=threads, optimize=False)
+    pieces = open_session(serialize(_cut(model, names, list(cuts))), threads=threads, optimize=False, spins=False)
     given = {name: array for name, array in feeds.items() if name in {i.name for i in pieces.get_inputs()}}
     given |= {derived(name, "cut"): seen[name] for name in cuts}
     wanted = dict(zip(names, pieces.run(names, given), strict=True))

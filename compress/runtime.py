@@ -21,6 +21,7 @@ def open_session(
     threads: int = 1,
     session_entries: Mapping[str, str] | None = None,
     optimize: bool = True,
+    spins: bool = True,
     optimized_path: Path | None = None,
 ) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU provider.
@@ -30,6 +31,8 @@ def open_session(
         threads: Threads inside an operator.
         session_entries: Session configuration that the model needs.
         optimize: All graph optimizations, or none.
+        spins: Whether threads that wait for work keep their core busy: it pays where inference follows inference. A
+            session that runs once spins longer than it works, while it is opened and after.
         optimized_path: Where to write the graph as it will run.
 
     Raises:
@@ -43,6 +46,8 @@ def open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    if not spins:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for key, entry in (session_entries or {}).items():
         options.add_session_config_entry(key, entry)
     if optimized_path is not None:

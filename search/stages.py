@@ -53,7 +53,7 @@ class StageClock:
 
 
 class Stage:
-    """A block that is counted. There are several around every batch of samples: a generator would cost three times this."""
+    """A block that is counted. Several stand around each batch of samples: a generator would cost three times this."""
 
     __slots__ = ("_name", "_stages", "_started")
 

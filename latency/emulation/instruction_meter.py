@@ -147,6 +147,7 @@ class InstructionMeter:
         model: bytes,
         *,
         session_entries: Mapping[str, str] | None = None,
+        digest: str | None = None,
         effort: Effort | None = None,
         fresh: bool = False,
     ) -> InstructionCount:
@@ -155,6 +156,7 @@ class InstructionMeter:
         Args:
             model: the candidate; it takes the same inputs as the baseline.
             session_entries: session entries that the candidate needs.
+            digest: SHA-256 of ``model`` in hexadecimal, where it is known already; None finds it out.
             effort: of no consequence: counts do not get more exact with more of them.
             fresh: count even if the log has it.
 
@@ -166,7 +168,7 @@ class InstructionMeter:
         del effort
         start = self._clock()
         entries = dict(session_entries or {})
-        digest = hashlib.sha256(model).hexdigest()
+        digest = digest or hashlib.sha256(model).hexdigest()
         key = self._baseline.key(digest, entries, hardware_id=self.machine.hardware_id, runtime=self.runtime)
         found = None if fresh or self._log is None else self._log.find(key)
         if found is not None:

@@ -61,7 +61,9 @@ class Costing:
             TargetError: The target is gone.
         """
         with self._stages.stage("latency overhead"):
-            self._meter.expect(candidate.onnx_bytes, session_entries=candidate.session_entries)
+            self._meter.expect(
+                candidate.onnx_bytes, session_entries=candidate.session_entries, digest=candidate.digest
+            )
 
     def take(self, candidate: Candidate, effort: Effort, reference_ms: float | None) -> Taken:
         """A candidate's cost, measured or known from before.
@@ -137,7 +139,11 @@ class Costing:
         before = self._meter.cost.inference_s
         with self._stages.stage("latency overhead"):
             measurement = self._meter.measure(
-                candidate.onnx_bytes, session_entries=candidate.session_entries, effort=effort, fresh=fresh
+                candidate.onnx_bytes,
+                session_entries=candidate.session_entries,
+                digest=candidate.digest,
+                effort=effort,
+                fresh=fresh,
             )
         self._stages.move("latency overhead", "latency inference", self._meter.cost.inference_s - before)
         return measurement
