@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressionError
 from compress.formats.scheme import Range
+from compress.recovery.judgement import Judgement
 from compress.recovery.lineage import LossPoint
 from compress.recovery.recovered_weights import read_tensors, write_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+_KEPT = "kept/"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,16 +27,22 @@ class Checkpoint:
         key: What decides how the training goes; one of another key is another's.
         step: Updates done.
         seconds: Spent so far.
+        rate: Learning rate at its peak.
         arrays: Parameters and the optimizer's averages by name.
         ranges: The ranges with which rounding set in; None before that.
+        kept: The best so far.
+        kept_step: When it was.
         history: Losses so far.
     """
 
     key: str
     step: int
     seconds: float
+    rate: float
     arrays: Mapping[str, NDArray[Any]]
     ranges: Mapping[str, Range] | None
+    kept: Judgement
+    kept_step: int
     history: tuple[LossPoint, ...]
 
     def save(self, path: Path) -> None:
@@ -46,10 +55,18 @@ class Checkpoint:
             "key": self.key,
             "step": self.step,
             "seconds": self.seconds,
+            "rate": self.rate,
             "ranges": None if self.ranges is None else {name: list(found) for name, found in self.ranges.items()},
+            "kept_step": self.kept_step,
+            "kept": {
+                "loss": self.kept.loss,
+                "damage": self.kept.damage,
+                "ranges": {name: list(found) for name, found in self.kept.ranges.items()},
+            },
             "history": [asdict(point) for point in self.history],
         }
-        write_tensors(path, self.arrays, header, FORMAT_VERSION)
+        kept = {_KEPT + name: array for name, array in self.kept.weights.items()}
+        write_tensors(path, {**self.arrays, **kept}, header, FORMAT_VERSION)
 
     @classmethod
     def load(cls, path: Path, key: str) -> "Checkpoint":
@@ -69,10 +86,18 @@ class Checkpoint:
                 key=header["key"],
                 step=int(header["step"]),
                 seconds=float(header["seconds"]),
-                arrays=arrays,
-                ranges=None
-                if header["ranges"] is None
-                else {name: (float(low), float(high)) for name, (low, high) in header["ranges"].items()},
+                rate=float(header["rate"]),
+                arrays={name: array for name, array in arrays.items() if not name.startswith(_KEPT)},
+                ranges=None if header["ranges"] is None else _ranges(header["ranges"]),
+                kept=Judgement(
+                    loss=float(header["kept"]["loss"]),
+                    damage=float(header["kept"]["damage"]),
+                    weights={
+                        name.removeprefix(_KEPT): array for name, array in arrays.items() if name.startswith(_KEPT)
+                    },
+                    ranges=_ranges(header["kept"]["ranges"]),
+                ),
+                kept_step=int(header["kept_step"]),
                 history=tuple(LossPoint(**point) for point in header["history"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -83,6 +108,10 @@ class Checkpoint:
                 "remove it to begin anew"
             )
         return found
+
+
+def _ranges(found: Mapping[str, Any]) -> dict[str, Range]:
+    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
 
 
 def require(arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

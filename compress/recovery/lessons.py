@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressionError
 
+_HELD_OUT_OF = 16
+
 Feeds = Mapping[str, NDArray[Any]]
 """Input name to array, first axis the batch."""
 
@@ -119,6 +121,33 @@ class Lessons:
         for index in generator.permutation(len(pieces)):
             number, positions = pieces[index]
             yield self.runs[number].pick(positions, run=number)
+
+    def in_order(self, batch_size: int) -> Iterator[Lesson]:
+        """Every sample once, in the order they came in."""
+        for run in self.runs:
+            for start in range(0, len(run), batch_size):
+                yield run.pick(np.arange(start, min(start + batch_size, len(run))))
+
+    def hold_out(self, most: int, seed: int) -> "tuple[Lessons, Lessons]":
+        """What is left to learn from, and samples at random that are not.
+
+        Args:
+            most: So many samples are held out, but no more than every sixteenth. Where that is none, what is learned
+                from is looked at, up to `most` samples.
+            seed: Of the choice.
+        """
+        places = [(run, index) for run, lesson in enumerate(self.runs) for index in range(len(lesson))]
+        order = np.random.default_rng(seed).permutation(len(places))
+        count = min(most, len(places) // _HELD_OUT_OF)
+        held, left = (order[:count], order[count:]) if count else (order[:most], order)
+        return self._only([places[i] for i in np.sort(left)]), self._only([places[i] for i in np.sort(held)])
+
+    def _only(self, places: list[tuple[int, int]]) -> "Lessons":
+        positions: dict[int, list[int]] = {}
+        for run, index in places:
+            positions.setdefault(run, []).append(index)
+        runs = tuple(self.runs[run].pick(np.array(found)) for run, found in positions.items())
+        return Lessons(runs=runs, score=self.score)
 
     def batch_count(self, batch_size: int) -> int:
         """Batches of an epoch."""

@@ -20,6 +20,9 @@ class Lineage:
         started_from: Digest of the recovered relative whose weights were the first ones; None for the candidate's own.
         seconds: What it took.
         device: Where it was computed: `cpu`, or one of CUDA's.
+        learning_rate: At its peak; None where nothing was trained, or nobody noted it.
+        kept_step: After how many updates the weights were best, which are these: 0 for those that training began with;
+            None where nothing was trained, or nobody looked.
     """
 
     recovered_from: str
@@ -31,6 +34,8 @@ class Lineage:
     started_from: str | None
     seconds: float
     device: str = "cpu"
+    learning_rate: float | None = None
+    kept_step: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All attributes, for JSON."""
@@ -53,9 +58,11 @@ class Lineage:
             "started_from": str | None,
             "seconds": int | float,
             "device": str,
+            "learning_rate": int | float | None,
+            "kept_step": int | None,
         }
-        if isinstance(found, dict):  # files from before there was a choice do not say it
-            found = {"device": "cpu", **found}
+        if isinstance(found, dict):  # older files lack what there was no choice of
+            found = {"device": "cpu", "learning_rate": None, "kept_step": None, **found}
         if not isinstance(found, dict) or set(found) != {field.name for field in fields(cls)}:
             raise CompressionError(f"a lineage has the fields {sorted(kinds)}, got {found!r}")
         for name, kind in kinds.items():

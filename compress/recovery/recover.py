@@ -2,36 +2,25 @@
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from compress.policy import Policy
-from compress.recovery.checkpoint import Checkpoint
+from compress.recovery.course import Course, Listener
 from compress.recovery.float_structure import FloatStructure
-from compress.recovery.lessons import Lesson, Lessons
-from compress.recovery.lineage import Lineage, LossPoint, TrainingProgress
+from compress.recovery.lessons import Lessons
+from compress.recovery.lineage import Lineage
 from compress.recovery.reconstruct import refitted_weights
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.relatives import first_weights
 from compress.recovery.settings import RecoverySettings
 from compress.stitch import Compressor
 
-if TYPE_CHECKING:
-    from compress.recovery.training import Training
-
 METHOD = "trained by distillation from the original network"
 
-Listener = Callable[[TrainingProgress], None]
-
-_CHECKPOINT_EVERY_S = 15.0
-_POINTS_PER_EPOCH = 8
-_MEMORY = 0.95
+_MOST_HELD_OUT = 256
 
 
 def recover(
@@ -48,8 +37,9 @@ def recover(
     """Train the policy's network.
 
     With the same arguments and threads, and no time limit, it gives the same weights; on CUDA as far as
-    `compress.recovery.device.steady` says. An exception of the listener ends
-    it; called again, it goes on from the checkpoint.
+    `compress.recovery.device.steady` says. An exception of the listener ends it; called again, it goes on from the
+    checkpoint. A few of the lessons, a sixteenth at most, are held out: by them the best weights on the way are known,
+    the first ones included, so that training leaves nothing worse than it found.
 
     Args:
         compressor: Of the original network.
@@ -66,17 +56,17 @@ def recover(
     Raises:
         UntrainableError: An operator has no form in torch that we know.
         PolicyError: The policy does not fit the network or the target.
-        CompressionError: torch does not have the device, the checkpoint is another training's, or training came to no
-            finite numbers.
+        CompressionError: torch does not have the device, or the checkpoint is another training's.
     """
     from compress.recovery.device import find_device, steady
     from compress.recovery.training import Training
 
     structure = FloatStructure.of(compressor, policy)
     key = _key(compressor, policy, lessons, settings, start)
+    learned, held_out = lessons.hold_out(_MOST_HELD_OUT, settings.seed)
     began = clock()
     with steady(find_device(settings.device), settings.threads):
-        training = Training(compressor, structure, lessons, settings)
+        training = Training(compressor, structure, learned, settings)
         if checkpoint is None or not checkpoint.exists():  # which has weights of its own
             begun = (
                 refitted_weights(compressor, structure, lessons, settings, clock) if start is None else start.weights
@@ -86,9 +76,10 @@ def recover(
         limit_s = settings.time_limit_s
         if limit_s is not None:
             settings = replace(settings, time_limit_s=max(limit_s - before_s, 1e-3))
-        course = _Course(
+        course = Course(
             training=training,
-            lessons=lessons,
+            lessons=learned,
+            held_out=held_out,
             settings=settings,
             key=key,
             checkpoint=checkpoint,
@@ -98,152 +89,24 @@ def recover(
     lineage = Lineage(
         recovered_from=compressor.build(policy).digest,
         method=METHOD,
-        epochs=course.step // lessons.batch_count(settings.batch_size),
+        epochs=course.step // learned.batch_count(settings.batch_size),
         steps=course.step,
         seed=settings.seed,
         data_digest=lessons.digest,
         started_from=None if start is None else start.digest,
         seconds=before_s + course.seconds,
         device=settings.device,
+        learning_rate=course.rate,
+        kept_step=course.kept_step,
     )
     return RecoveredWeights(
         policy=policy,
         network_digest=compressor.network.digest,
-        weights=course.training.recovered_weights(),
-        ranges=course.ranges(),
+        weights=course.kept.weights,
+        ranges=course.kept.ranges,
         lineage=lineage,
         history=tuple(course.history),
     )
-
-
-class _Course:
-    """A training's way from its first step, or its checkpoint, to its last."""
-
-    def __init__(
-        self,
-        *,
-        training: "Training",
-        lessons: Lessons,
-        settings: RecoverySettings,
-        key: str,
-        checkpoint: Path | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self.training = training
-        self.step = 0
-        self.history: list[LossPoint] = []
-        self._lessons = lessons
-        self._settings = settings
-        self._key = key
-        self._checkpoint = checkpoint
-        self._clock = clock
-        self._per_epoch = lessons.batch_count(settings.batch_size)
-        self._steps = self._per_epoch * settings.epochs
-        self._before_s = 0.0
-        self._began = clock()
-        self._saved = clock()
-        if checkpoint is not None and checkpoint.exists():
-            self._go_on(Checkpoint.load(checkpoint, key))
-
-    @property
-    def seconds(self) -> float:
-        """Spent on this training, interruptions left out."""
-        return self._before_s + self._clock() - self._began
-
-    @property
-    def progress(self) -> float:
-        """The share that is done: of the steps, or of the time where that is nearer to its end."""
-        limit_s = self._settings.time_limit_s  # of this call: another day, another limit
-        by_time = 0.0 if limit_s is None else self.seconds / (self._before_s + limit_s)
-        return max(self.step / self._steps, by_time)
-
-    def run(self, listener: Listener | None) -> None:
-        """Train to the end."""
-        loss, score, since = math.nan, math.nan, _Sums()
-        try:
-            for lesson in self._batches():
-                progress = self.progress
-                if progress >= 1.0:
-                    break
-                if progress >= self._settings.float_share and not self.training.is_rounded:
-                    self.training.set_rounding_in()
-                found, scored = self.training.step(lesson, self.step, progress)
-                self.step += 1
-                since.add(found, scored)
-                loss = found if math.isnan(loss) else _MEMORY * loss + (1 - _MEMORY) * found
-                if scored is not None:
-                    score = scored if math.isnan(score) else _MEMORY * score + (1 - _MEMORY) * scored
-                if self.step % math.ceil(self._per_epoch / _POINTS_PER_EPOCH) == 0:
-                    self.history.append(since.point(self.step))
-                    since = _Sums()
-                if listener is not None:
-                    listener(self._said(loss, None if math.isnan(score) else score))
-                if self._clock() - self._saved >= _CHECKPOINT_EVERY_S:
-                    self._save()
-        finally:
-            self._save()
-
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Learned ranges, those of rounding that never set in included."""
-        if not self.training.is_rounded:
-            self.training.set_rounding_in()
-        return self.training.ranges()
-
-    def _batches(self) -> Iterator[Lesson]:
-        """What is left of all epochs, in each one's own order."""
-        for epoch in range(self.step // self._per_epoch, self._settings.epochs):
-            generator = np.random.default_rng((self._settings.seed, epoch))
-            done = self.step - epoch * self._per_epoch
-            for index, lesson in enumerate(self._lessons.epoch(self._settings.batch_size, generator)):
-                if index >= done:
-                    yield lesson
-
-    def _said(self, loss: float, score: float | None) -> TrainingProgress:
-        progress = self.progress
-        return TrainingProgress(
-            epoch=(self.step - 1) // self._per_epoch + 1,
-            epochs=self._settings.epochs,
-            step=self.step,
-            steps=self._steps,
-            loss=loss,
-            score=score,
-            seconds_left=max(0.0, self.seconds * (1.0 - progress) / progress),
-        )
-
-    def _save(self) -> None:
-        self._saved = self._clock()
-        if self._checkpoint is not None:
-            Checkpoint(
-                key=self._key,
-                step=self.step,
-                seconds=self.seconds,
-                arrays=self.training.state(),
-                ranges=self.training.first_ranges,
-                history=tuple(self.history),
-            ).save(self._checkpoint)
-
-    def _go_on(self, found: Checkpoint) -> None:
-        if found.ranges is not None:
-            self.training.set_rounding_in(found.ranges)
-        self.training.restore(found.arrays)
-        self.step, self._before_s, self.history = found.step, found.seconds, list(found.history)
-
-
-class _Sums:
-    """Losses and scores since the last point."""
-
-    def __init__(self) -> None:
-        self._losses: list[float] = []
-        self._scores: list[float] = []
-
-    def add(self, loss: float, score: float | None) -> None:
-        self._losses.append(loss)
-        if score is not None:
-            self._scores.append(score)
-
-    def point(self, step: int) -> LossPoint:
-        score = float(np.mean(self._scores)) if self._scores else None
-        return LossPoint(step=step, loss=float(np.mean(self._losses)), score=score)
 
 
 def _key(

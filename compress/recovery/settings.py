@@ -16,7 +16,8 @@ class RecoverySettings:
         batch_size: Samples per step.
         time_limit_s: Seconds after which training winds up, all epochs done or not; None for no limit.
         seed: Decides orders and mixtures of samples.
-        learning_rate: Of AdamW, at its peak.
+        learning_rate: Of AdamW, at its peak; None for one that follows the candidate's damage
+            (`compress.recovery.learning_rate`).
         weight_decay: Of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101).
         temperature: By which both networks' scores are divided before they are compared (Hinton et al. 2015,
             arXiv:1503.02531).
@@ -36,7 +37,7 @@ class RecoverySettings:
     batch_size: int = 32
     time_limit_s: float | None = None
     seed: int = 0
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
     temperature: float = 2.0
     label_weight: float = 0.1
@@ -53,16 +54,16 @@ class RecoverySettings:
                 raise CompressionError(f"{name} must be a whole number of at least 1, got {value!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise CompressionError(f"seed must be a whole number of at least 0, got {self.seed!r}")
-        for name in ("learning_rate", "temperature"):
-            self._require(name, getattr(self, name), math.nextafter(0.0, 1.0), math.inf, "positive")
+        self._require("temperature", self.temperature, math.nextafter(0.0, 1.0), math.inf, "positive")
         for name in ("weight_decay", "hint_weight"):
             self._require(name, getattr(self, name), 0.0, math.inf, "at least 0")
         for name in ("label_weight", "mixing", "float_share"):
             self._require(name, getattr(self, name), 0.0, 1.0, "in [0, 1]")
         if not (isinstance(self.device, str) and re.fullmatch(r"cpu|cuda(:\d+)?", self.device)):
             raise CompressionError(f"device must be 'cpu', 'cuda' or 'cuda:' and a number, got {self.device!r}")
-        if self.time_limit_s is not None:
-            self._require("time_limit_s", self.time_limit_s, math.nextafter(0.0, 1.0), math.inf, "positive, or None")
+        for name in ("learning_rate", "time_limit_s"):
+            if getattr(self, name) is not None:
+                self._require(name, getattr(self, name), math.nextafter(0.0, 1.0), math.inf, "positive, or None")
 
     @staticmethod
     def _require(name: str, value: float, low: float, high: float, words: str) -> None:

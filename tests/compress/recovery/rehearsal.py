@@ -29,6 +29,7 @@ def rehearse_untrained(
     structure = FloatStructure.of(compressor, policy)
     training = Training(compressor, structure, lessons, RecoverySettings())
     training.set_rounding_in()
+    judged = training.judge(lessons)
     lineage = Lineage(
         recovered_from=compressor.build(policy).digest,
         method="not trained",
@@ -42,8 +43,8 @@ def rehearse_untrained(
     recovered = RecoveredWeights(
         policy=policy,
         network_digest=compressor.network.digest,
-        weights=training.recovered_weights(),
-        ranges=training.ranges(),
+        weights=judged.weights,
+        ranges=judged.ranges,
         lineage=lineage,
     )
     return training, recovered

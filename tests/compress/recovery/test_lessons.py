@@ -36,6 +36,24 @@ def test_an_epoch_holds_every_sample_once_with_its_target() -> None:
     assert all((a.feeds["x"] == b.feeds["x"]).all() for a, b in zip(batches, again, strict=True))
 
 
+@pytest.mark.parametrize(("most", "held"), [(3, 3), (256, 5)])
+def test_what_is_held_out_is_not_learned_from(most: int, held: int) -> None:
+    lessons = Lessons.of([{"x": np.arange(70.0)[:, None]}, {"x": np.arange(100.0, 110.0)[:, None].repeat(2, axis=1)}])
+    parts = lessons.hold_out(most, 0)
+    learned, seen = (np.concatenate([run.feeds["x"][:, 0] for run in part.runs]) for part in parts)
+    assert len(seen) == held
+    assert sorted([*learned, *seen]) == [*range(70), *range(100, 110)]
+    batches = list(parts[0].in_order(32))
+    np.testing.assert_array_equal(np.concatenate([batch.feeds["x"][:, 0] for batch in batches]), learned)
+    other = np.concatenate([run.feeds["x"][:, 0] for run in lessons.hold_out(most, 1)[1].runs])
+    assert set(other) != set(seen)
+
+
+def test_of_a_few_samples_none_is_held_out() -> None:
+    learned, seen = Lessons.of([({"x": X}, Y)]).hold_out(4, 0)
+    assert (len(learned), len(seen)) == (10, 4)
+
+
 def test_the_digest_is_that_of_the_data() -> None:
     digest = Lessons.of([({"x": X}, Y)]).digest
     assert digest == Lessons.of([({"x": X[:3]}, Y[:3]), ({"x": X[3:]}, Y[3:])]).digest

@@ -17,6 +17,7 @@ from compress.policy import Policy
 from compress.recovery.build_recovered import build_recovered
 from compress.recovery.errors import UntrainableError
 from compress.recovery.float_structure import FloatStructure
+from compress.recovery.learning_rate import LARGEST, SMALLEST
 from compress.recovery.lessons import Lessons
 from compress.recovery.lineage import TrainingProgress
 from compress.recovery.recover import recover
@@ -124,6 +125,38 @@ def test_a_training_boxed_in_time_goes_on_too(subject: tuple[Compressor, Policy,
         recover(*subject, settings, checkpoint=path, listener=stop, clock=lambda: float(next(ticks)))
     recovered = recover(*subject, settings, checkpoint=path, clock=lambda: float(next(ticks)))
     assert recovered.lineage.epochs == settings.epochs
+
+
+@pytest.mark.parametrize("rate", [10.0, 1e30])
+def test_training_leaves_nothing_worse_than_it_found(
+    subject: tuple[Compressor, Policy, Lessons], tmp_path: Path, rate: float
+) -> None:
+    """A rate that tears everything apart leaves the first weights, also where losses are no numbers any more."""
+    first = recover(*subject, replace(SETTINGS, epochs=1, learning_rate=1e-12))
+    path = tmp_path / "checkpoint.safetensors"
+    torn = recover(*subject, replace(SETTINGS, epochs=1, learning_rate=rate), start=first, checkpoint=path)
+    assert torn.lineage.kept_step == 0
+    assert torn.lineage.steps > 0
+    for name, array in first.weights.items():
+        np.testing.assert_array_equal(torn.weights[name], array)
+    again = recover(*subject, replace(SETTINGS, epochs=1, learning_rate=rate), start=first, checkpoint=path)
+    assert again.digest == torn.digest
+
+
+def test_the_learning_rate_follows_the_damage(
+    load: Callable[[str], Loaded], subject: tuple[Compressor, Policy, Lessons]
+) -> None:
+    compressor, policy, lessons = subject
+    network = load("depthwise_clip").network
+    mild = mixed(network, names_of(network))
+    shaken, damaged = (
+        recover(compressor, asked, lessons, replace(SETTINGS, epochs=1, learning_rate=None)).lineage.learning_rate
+        for asked in (mild, narrowed(compressor, 0.75, start=mild))
+    )
+    assert shaken is not None
+    assert damaged is not None
+    assert SMALLEST <= shaken < damaged <= LARGEST
+    assert recover(compressor, policy, lessons, SETTINGS).lineage.learning_rate == SETTINGS.learning_rate
 
 
 def test_masked_weights_stay_zero(load: Callable[[str], Loaded], subject: tuple[Compressor, Policy, Lessons]) -> None:
