@@ -1,16 +1,14 @@
-"""The part of a session that needs the target: the search, and the confirmation of what it found."""
+"""The part of a session that needs the target: the search, and what follows it."""
 
 import datetime as dt
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hwprofiles import HardwareProfile, Machine, detect_machine
-from latency import Target, TargetError
-from search.confirmation.confirm import confirm, unconfirmed
-from search.confirmation.target_validation import TargetValidator
+from latency import TargetError
+from search.conclusion import Conclusion
 from search.crew import CrewMember
 from search.errors import FailingTrialsError, SearchError, TargetLostError
 from search.folder.environment import keep_environment
@@ -22,8 +20,6 @@ from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.recovery.ladder import plan_ladder
 from search.recovery.recover import Recoverer
-from search.recovery.recoveries import with_recovered
-from search.recovery.remake import Remaker
 from search.stages import StageClock
 from search.study.address import StudyAddress
 from search.study.aim import Aim
@@ -31,20 +27,16 @@ from search.study.liveness import Heart
 from search.study.run_record import adopt_run, keep_run_environment
 from search.study.space_record import adopt_space
 from search.study.storage import open_storage
-from search.study.study import FP32_MS, INSTRUCTIONS, LATENCY, begin_study
-from search.study.trials import outcomes_of, policies_by_digest, read_points
+from search.study.study import INSTRUCTIONS, LATENCY, begin_study
+from search.study.training_record import adopt_training
+from search.study.trials import outcomes_of
 from search.sweep.head_start import WITH_HEAD_START, HeadStart
-from search.trial.evaluate import Evaluator
-from search.trial.timed_input import timed_feeds
-from search.trial.workbench import Workbench, open_workbench
-
-if TYPE_CHECKING:
-    import optuna
+from search.trial.workbench import open_workbench
 
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """Searches and confirms.
+    """Searches, and has what it found recovered and confirmed.
 
     Attributes:
         prepared: What the run works on.
@@ -56,7 +48,7 @@ class Campaign:
         seed: Its seed.
         time_s: The seconds that the caller gave the session, for the record; None for no such limit.
         target_samples: How many unseen samples the confirmation runs on the target itself.
-        recoverer: Recovers candidates after the search; None for no recovery.
+        recoverer: Recovers candidates, after the search or in it too; None for no recovery.
         stages: Where the seconds are counted.
         listener: Told of every step.
     """
@@ -100,6 +92,7 @@ class Campaign:
                 with self.stages.stage("storage"):
                     adopt_run(study, self.config, self.address)
                     keep_run_environment(study, environment, self.address)
+                    adopt_training(study, self._search_epochs, f"the run in {str(self.folder.path)!r}")
                     adopt_space(study, self.prepared.space, self.folder.path)
                     record_layer_graph(study, self._layer_graph())
                 with Heart(self.address) as heart:
@@ -112,17 +105,32 @@ class Campaign:
                         seed=self.seed,
                         stages=self.stages,
                         listener=self.listener,
+                        trainer=None if self.recoverer is None else self.recoverer.trial_trainer(evaluator),
                     )
                     failure = self._search(member)
-                    if self.recoverer is not None and failure is None:
+                    if self.recoverer is not None and member.trainer is None and failure is None:
                         failure = self._try_what_to_recover(member, budget)
+                conclusion = Conclusion(
+                    prepared=self.prepared,
+                    folder=self.folder,
+                    time_s=self.time_s,
+                    target_samples=self.target_samples,
+                    stages=self.stages,
+                    listener=self.listener,
+                )
                 if self.recoverer is not None and failure is None:
-                    failure = self._recover(self.recoverer, study, evaluator, budget)
-                return self._confirm_as_far_as_possible(study, bench, failure)
+                    failure = conclusion.recover(self.recoverer, study, evaluator, budget)
+                lost = conclusion.confirm(study, bench)
+                return failure or lost
 
     @property
     def _profile(self) -> HardwareProfile:
         return self.prepared.profile
+
+    @property
+    def _search_epochs(self) -> int | None:
+        """Passes over the data for each candidate in the search; None where none is trained there."""
+        return None if self.recoverer is None else self.recoverer.plan.search_epochs
 
     def _layer_graph(self) -> LayerGraph:
         compressor = self.prepared.compressor
@@ -188,73 +196,11 @@ class Campaign:
             return TargetLostError(f"the target went away: {error}")
         return None
 
-    def _recover(
-        self, recoverer: Recoverer, study: "optuna.Study", evaluator: Evaluator, budget: Budget
-    ) -> SearchError | None:
-        """Recover what is due; what ended it early, if something did."""
-        trials = study.get_trials(deepcopy=False)
-        until_s = time.monotonic() + recoverer.plan.seconds_of(self.time_s)
-        try:
-            recoverer.run(
-                read_points(trials, self.prepared.space),
-                policies_by_digest(trials, self.prepared.space),
-                evaluator,
-                study.user_attrs.get(FP32_MS),
-                until_s if budget.deadline_s is None else min(until_s, budget.deadline_s),
-            )
-        except TargetError as error:
-            return TargetLostError(f"the target went away in the recovery: {error}")
-        return None
-
     def _aim(self, budget: Budget) -> Aim:
         if budget.deadline_s is None:
             return Aim(trials=budget.trials, until=None)
         left = dt.timedelta(seconds=budget.deadline_s - time.monotonic())
         return Aim(trials=budget.trials, until=dt.datetime.now(dt.UTC) + left)
-
-    def _confirm_as_far_as_possible(
-        self, study: "optuna.Study", bench: Workbench, failure: SearchError | None
-    ) -> SearchError | None:
-        try:
-            self._confirm(study, bench)
-        except TargetError as error:  # what was concluded before is kept; the rest can be confirmed later
-            failure = failure or TargetLostError(f"the target went away in the confirmation: {error}")
-        return failure
-
-    def _confirm(self, study: "optuna.Study", bench: Workbench) -> None:
-        workload, network = self.prepared.workload, self.prepared.network
-        trials = study.get_trials(deepcopy=False)
-        points = with_recovered(read_points(trials, self.prepared.space), self.folder)
-        if not unconfirmed(points, self.folder):
-            return
-        self.listener(Progress(stage="confirmation", done=0, total=None))
-        with TargetValidator(
-            self._profile,
-            network,
-            workload.confirmation_part,
-            workload.metric,
-            timed_feeds(workload, self._profile.engine.batch_size),
-            asked=self.target_samples,
-            stages=self.stages,
-            make_target=partial(Target, built=self.folder.engines_path),  # what was timed is what answers
-        ) as validator:
-            confirm(
-                points,
-                self._remaker(trials),
-                bench.evaluator_on(workload.confirmation_part),
-                validator,
-                self.folder,
-                study.user_attrs.get(FP32_MS),
-                self.listener,
-            )
-
-    def _remaker(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> Remaker:
-        return Remaker(
-            compressor=self.prepared.compressor,
-            policies=policies_by_digest(trials, self.prepared.space),
-            folder=self.folder,
-            stages=self.stages,
-        )
 
     def _begin_session(self, budget: Budget) -> None:
         asked: dict[str, Any] = {"trials": budget.trials, "time_s": self.time_s}

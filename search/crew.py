@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from search.confirmation.confirm import ENOUGH_POINTS, PASSES
 from search.loop import Budget, SearchLoop
 from search.progress import Listener
+from search.recovery.promise import training_fidelity
+from search.recovery.trial_trainer import TrialTrainer
 from search.space.space import SearchSpace
 from search.stages import StageClock
 from search.study.liveness import Heart
@@ -55,6 +57,7 @@ class CrewMember:
         is_over: Asked before every trial whether there is nothing more to do.
         listener: Told after every trial.
         plans: What to try before the sampler is asked.
+        trainer: Trains candidates before they get their values; None where values are of what policies give.
         trials_run: Trials that this worker has run to their end.
     """
 
@@ -70,6 +73,7 @@ class CrewMember:
     joins: bool = False
     is_over: Callable[[], bool] = lambda: False
     plans: Sequence[Planned] = ()
+    trainer: TrialTrainer | None = None
     trials_run: int = 0
 
     def run(self) -> None:
@@ -102,6 +106,10 @@ class CrewMember:
             self.seen = resume(self.study, self.space, joins=self.joins, end_stale=self.heart.end_stale)
             self.seen.planned.extend(plan for plan in self.plans if self.space.policy(plan.params) not in self.seen)
             self._learn_speeds()
+        fidelity = open_fidelity(self.study, self.evaluator.samples)
+        if self.trainer is not None:
+            self.trainer.begin(self.study.get_trials(deepcopy=False))
+            fidelity = training_fidelity(fidelity)
         left = None if self.budget.own_trials is None else self.budget.own_trials - self.trials_run
         budget = Budget(trials=self.budget.trials, deadline_s=self.budget.deadline_s, own_trials=left)
         loop = SearchLoop(
@@ -109,7 +117,8 @@ class CrewMember:
             space=self.space,
             seen=self.seen,
             evaluator=self.evaluator,
-            fidelity=open_fidelity(self.study, self.evaluator.samples),
+            fidelity=fidelity,
+            trainer=self.trainer,
             budget=budget,
             seed=self.seed,
             stages=self.stages,
@@ -122,6 +131,8 @@ class CrewMember:
             loop.run()
         finally:
             self.trials_run += loop.trials_run
+            if self.trainer is not None:
+                self.trainer.tidy()
 
     def await_others(self) -> None:
         """Wait for the trials that other workers are at, for some minutes at most, and not beyond the deadline."""

@@ -10,7 +10,7 @@ from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
 from search.loop import Budget
 from search.progress import Listener, Progress, silent
-from search.recovery.plan import DEFAULT_EPOCHS, OFF, plan_of
+from search.recovery.plan import DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, plan_of
 from search.results import RunResult
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.session import Session
@@ -35,6 +35,7 @@ def run(
     study_name: str | None = None,
     recover: str = OFF,
     recover_epochs: int = DEFAULT_EPOCHS,
+    recover_search_epochs: int = DEFAULT_SEARCH_EPOCHS,
     recover_time_s: float | None = None,
     listener: Listener = silent,
 ) -> RunResult:
@@ -57,9 +58,13 @@ def run(
             is gone on with. No password is ever stored.
         study_name: The study's name there; None for one that follows from workload and target.
         recover: `front` recovers the weights of the front's candidates, and of those close behind it, after the search
-            and before the confirmation; `off` recovers nothing.
-        recover_epochs: Passes over the data that they learn from.
-        recover_time_s: Seconds for all of it; None for a third of `time_s`, or half an hour where that is not given.
+            and before the confirmation; `search` trains every candidate that promises something before it gets its
+            figures, so that the sampler learns what candidates come to when they are trained, and then does as `front`
+            does; `off` recovers nothing. A run that is begun with `search` is gone on with so, and no other is.
+        recover_epochs: Passes over the data that candidates learn from after the search.
+        recover_search_epochs: The same for each candidate in the search, with `search`.
+        recover_time_s: Seconds for all that comes after the search; None for a third of `time_s`, or half an hour where
+            that is not given.
         listener: Told of every step.
 
     Raises:
@@ -72,7 +77,7 @@ def run(
     """
     started_s = time.monotonic()
     _check_call(trials, time_s, sampler, target_samples)
-    recovery = plan_of(recover, recover_epochs, recover_time_s, seed)
+    recovery = plan_of(recover, recover_epochs, recover_time_s, seed, search_epochs=recover_search_epochs)
     if recovery is not None:
         recovery.seconds_of(time_s)
     stages = StageClock()

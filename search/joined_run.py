@@ -16,6 +16,7 @@ from search.study.liveness import WorkerId
 from search.study.run_record import adopt_run
 from search.study.space_record import SPACE
 from search.study.study import load_study
+from search.study.training_record import trained_epochs
 from search.study.trials import count_finished
 from workloads import Workload, load
 
@@ -116,7 +117,15 @@ def _read_aim(run: JoinedRun) -> Aim | None:
     try:
         with load_study(run.address) as study:
             adopt_run(study, run.config, run.address)
-            return Aim.read(study) if SPACE in study.user_attrs else None
+            if SPACE not in study.user_attrs:
+                return None
+            if trained_epochs(study) is not None:
+                raise SearchError(
+                    f"the run in {str(run.folder.path)!r} trains its candidates (--recover search), and their weights "
+                    "lie in its folder alone: no worker can join it; let its own search do it all, or begin a run with "
+                    "--recover front, which workers can join"
+                )
+            return Aim.read(study)
     except NoResultYetError:
         return None
 

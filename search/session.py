@@ -25,8 +25,9 @@ from search.results import RunResult, read_result, write_results
 from search.stages import StageClock
 from search.study.address import SECTION, StudyAddress, choose_address
 from search.study.run_record import adopt_run, target_identity
-from search.study.space_record import adopt_space
+from search.study.space_record import SPACE, adopt_space
 from search.study.study import flush_study, has_study, load_study
+from search.study.training_record import require_training
 from search.study.trials import count_finished, outcomes_of, policies_by_digest, read_points
 from workloads import Workload
 
@@ -80,6 +81,7 @@ class Session:
             config = self._config()
             address = self._choose_address(config)
             is_resumed = self._adopt(config, address)
+            self._require_same_kind(address)
             (
                 read_confirmations(self.folder),
                 read_recoveries(self.folder),
@@ -160,6 +162,15 @@ class Session:
             self.listener(Progress(stage="export", done=0, total=1, note=note))
         self.folder.adopt({**config, SECTION: address.to_config()}, has_study=is_resumed)
         return is_resumed
+
+    def _require_same_kind(self, address: StudyAddress) -> None:
+        """Refuse to go on with trials of another kind, trained or not, before anything is prepared."""
+        if not has_study(address):
+            return
+        with load_study(address) as study:
+            if SPACE in study.user_attrs:
+                epochs = None if self.recovery is None else self.recovery.search_epochs
+                require_training(study, epochs, f"the run in {str(self.folder.path)!r}")
 
     def _recoverer(self, prepared: Prepared, listener: Listener) -> Recoverer | None:
         """Whoever recovers, with what there is to learn from: if that is nothing, it should be said before the search.

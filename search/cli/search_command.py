@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.inputs import HostOption, StorageOption
-from search.recovery.plan import CHOICES, DEFAULT_EPOCHS, OFF
+from search.recovery.plan import CHOICES, DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, SEARCH
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 
@@ -69,15 +69,26 @@ def search(
     recover: Annotated[
         str,
         typer.Option(
-            metavar="off|front",
+            metavar="off|front|search",
             help="front: after the search, train the front's candidates and those close behind it to win back what "
-            "compression cost: on the workload's training(), else by distillation on its calibration inputs.",
+            "compression cost: on the workload's training(), else by distillation on its calibration inputs. search: "
+            "train every candidate that promises something shortly before it gets its figures, so that the search goes "
+            "where trained networks are good; afterwards its front gets the full training. A trial then takes several "
+            "times as long. A run stays what it was begun as.",
         ),
     ] = OFF,
-    recover_epochs: Annotated[int, typer.Option(min=1, help="With --recover: passes over the data.")] = DEFAULT_EPOCHS,
+    recover_epochs: Annotated[
+        int, typer.Option(min=1, help="With --recover: passes over the data, after the search.")
+    ] = DEFAULT_EPOCHS,
+    recover_search_epochs: Annotated[
+        int, typer.Option(min=1, help="With --recover search: passes over the data for each candidate in the search.")
+    ] = DEFAULT_SEARCH_EPOCHS,
     recover_time: Annotated[
         str | None,
-        typer.Option(help="With --recover: how long it may take. Default a third of the time, else half an hour."),
+        typer.Option(
+            help="With --recover: how long all that comes after the search may take. Default a third of the time, else "
+            "half an hour."
+        ),
     ] = None,
     host: HostOption = None,
 ) -> None:
@@ -93,6 +104,8 @@ def search(
         paretune search my_workload.py --target local-cpu --time 8h
 
         paretune search my_workload.py --time 8h --recover front
+
+        paretune search my_workload.py --time 8h --recover search
 
         paretune search --model m.onnx --data val.npz --metric top1 --until 07:00
 
@@ -112,6 +125,8 @@ def search(
         raise typer.BadParameter(f"--recover takes one of {', '.join(CHOICES)}, got {recover!r}")
     if recover == OFF and (recover_time is not None or recover_epochs != DEFAULT_EPOCHS):
         raise typer.BadParameter("--recover-epochs and --recover-time say how to recover; give --recover front too")
+    if recover != SEARCH and recover_search_epochs != DEFAULT_SEARCH_EPOCHS:
+        raise typer.BadParameter("--recover-search-epochs says how the search trains; give --recover search too")
     console = Console()
     limits_s = [parse_duration_s(time)] if time is not None else []
     limits_s += [seconds_until(until)] if until is not None else []
@@ -132,6 +147,7 @@ def search(
             study_name=study,
             recover=recover,
             recover_epochs=recover_epochs,
+            recover_search_epochs=recover_search_epochs,
             recover_time_s=None if recover_time is None else parse_duration_s(recover_time, "--recover-time"),
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,

@@ -13,6 +13,9 @@ from search.recovery.plan import DEFAULT_SECONDS, RecoveryPlan, plan_of
 def test_off_is_no_plan_and_front_is_one() -> None:
     assert plan_of("off", 3, None, 0) is None
     assert plan_of("front", 5, 60.0, 7) == RecoveryPlan(epochs=5, time_s=60.0, seed=7)
+    assert plan_of("search", 5, 60.0, 7, search_epochs=2) == RecoveryPlan(
+        epochs=5, search_epochs=2, time_s=60.0, seed=7
+    )
 
 
 def test_it_has_what_it_is_given_else_a_share_of_the_sessions_time() -> None:
@@ -30,7 +33,8 @@ def test_it_leaves_time_to_search() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("all", 3, None, 0), "recover takes one of off, front, got 'all'"),
+        (("all", 3, None, 0), "recover takes one of off, front, search, got 'all'"),
+        (("search", 3, None, 0, 0), "recover_search_epochs must be at least 1, got 0"),
         (("front", 0, None, 0), "recover_epochs must be at least 1, got 0"),
         (("off", 3, -1.0, 0), "recover_time_s must be above 0 seconds, got -1"),
         (("front", 3, float("nan"), 0), "recover_time_s must be above 0 seconds, got nan"),
@@ -38,7 +42,7 @@ def test_it_leaves_time_to_search() -> None:
 )
 def test_what_makes_no_sense_is_refused(arguments: Any, said: str) -> None:
     with pytest.raises(SearchError, match=said):
-        plan_of(*arguments)
+        plan_of(*arguments[:4], search_epochs=arguments[4] if len(arguments) > 4 else 1)
 
 
 def test_the_run_records_what_was_asked() -> None:
@@ -46,3 +50,6 @@ def test_the_run_records_what_was_asked() -> None:
         "recover": "front", "recover_epochs": 3, "recover_seed": 0, "recover_time_s": 9.0,
     }  # fmt: skip
     assert "recover_time_s" not in RecoveryPlan().to_config()
+    assert RecoveryPlan(search_epochs=2).to_config() == {
+        "recover": "search", "recover_epochs": 3, "recover_search_epochs": 2, "recover_seed": 0,
+    }  # fmt: skip
