@@ -97,6 +97,8 @@ def rehearse(compressor: Compressor, structure: FloatStructure, ranges: Mapping[
     model = structure.model.clone()
     learned = _round_static(compressor.scheme, structure, model, ranges) if compressor.scheme is not None else ()
     for plan in structure.plans:
+        if plan.format == "fp16" and not plan.is_ended:
+            _round_half(_operators(structure, model, [plan]))
         grid = compressor.grid(plan.format)
         if grid is None or plan.is_ended or plan.format == "int8":
             continue
@@ -201,11 +203,20 @@ def _round_weight(node: ir.Node, *, limit: int, bits: int, block: int, axis: int
         _insert(node, 1, "RoundChannels", {**attributes, "limit": limit})
 
 
+def _round_half(nodes: Iterable[ir.Node]) -> None:
+    """Weights and biases only: what lies between is rounded by some kernels and widened again by others."""
+    for node in nodes:
+        for index, value in enumerate(node.inputs[1:], start=1):
+            if value is not None and value.const_value is not None:
+                _insert(node, index, "RoundHalf", {})
+
+
 def _insert(node: ir.Node, index: int, op_type: str, attributes: Mapping[str, int]) -> None:
     """Let `node` read its input `index` through a rehearsal."""
     value = operand(node, index)
-    made = ir.node(op_type, [value], domain=DOMAIN, attributes=attributes, name=derived(node.name or "", op_type))
-    made.outputs[0].name = derived(node.name or "", f"{op_type}_output")
+    name = derived(node.name or "", f"{op_type}_{index}")
+    made = ir.node(op_type, [value], domain=DOMAIN, attributes=attributes, name=name)
+    made.outputs[0].name = derived(name, "output")
     assert node.graph is not None  # noqa: S101  # it is an operator of the model's graph
     node.graph.insert_before(node, made)
     node.replace_input_with(index, made.outputs[0])

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch
 
+from compress.formats.half_precision import LARGEST
 from compress.formats.scheme import SMALLEST_SCALE
 from compress.formats.weight_only import block_parameters
 from compress.recovery.device import fetch, place
@@ -67,9 +68,18 @@ def _round_dynamically(call: Call) -> torch.Tensor:
     return _straight_through(value, rounded)
 
 
+def _round_half(call: Call) -> torch.Tensor:
+    """The nearest number of half precision; what is beyond them all stays at its end."""
+    value = call[0]
+    with torch.no_grad():
+        rounded = torch.clamp(value, -LARGEST, LARGEST).half().float()
+    return _straight_through(value, rounded)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "RoundActivation": _round_activation,
     "RoundBlocks": _round_blocks,
     "RoundChannels": _round_channels,
     "RoundDynamically": _round_dynamically,
+    "RoundHalf": _round_half,
 }
