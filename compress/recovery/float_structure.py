@@ -66,7 +66,7 @@ class FloatStructure:
         """The initializers that recovery may change, by name."""
         found: dict[str, NDArray[np.float32]] = {}
         for node in self.model.graph:
-            for value in _learned_inputs(node):
+            for _, value in learned_inputs(node):
                 found.setdefault(value.name or "", constant(value))
         return found
 
@@ -120,7 +120,8 @@ def layer_at(node: ir.Node, original: Layer) -> Layer:
     )
 
 
-def _learned_inputs(node: ir.Node) -> Iterator[ir.Value]:
+def learned_inputs(node: ir.Node) -> Iterator[tuple[int, ir.Value]]:
+    """The constants of an operator that recovery may change, and which of its inputs they are."""
     if node.domain not in ("", "ai.onnx"):
         return
     for index, value in enumerate(node.inputs):
@@ -128,7 +129,7 @@ def _learned_inputs(node: ir.Node) -> Iterator[ir.Value]:
             continue
         per_channel = node.op_type in _PER_CHANNEL and max(constant(value).shape, default=1) == constant(value).size > 1
         if index in _LEARNED.get(node.op_type, ()) or per_channel:
-            yield value
+            yield index, value
 
 
 def _parsed(onnx_bytes: bytes) -> "ir.onnx.ModelProto":  # type: ignore[name-defined]  # onnx is imported late

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compress.policy import Policy
 from compress.recovery.course import Course, Listener
 from compress.recovery.float_structure import FloatStructure
@@ -14,7 +17,7 @@ from compress.recovery.lessons import Lessons
 from compress.recovery.lineage import Lineage
 from compress.recovery.reconstruct import refitted_weights
 from compress.recovery.recovered_weights import RecoveredWeights
-from compress.recovery.relatives import first_weights
+from compress.recovery.relatives import first_weights, masks_of
 from compress.recovery.settings import RecoverySettings
 from compress.stitch import Compressor
 
@@ -46,8 +49,8 @@ def recover(
         policy: What to train.
         lessons: What to learn from.
         settings: How.
-        start: A relative whose weights are the first ones wherever they fit; None for the candidate's own, refitted
-            layer after layer (`compress.recovery.reconstruct`).
+        start: A relative whose weights are the first ones wherever it has the channels; None for the candidate's own,
+            refitted layer after layer (`compress.recovery.reconstruct`).
         checkpoint: Where to write now and then, and to go on from if there is one; whoever has kept the result
             removes it.
         listener: Told after each step.
@@ -68,10 +71,7 @@ def recover(
     with steady(find_device(settings.device), settings.threads):
         training = Training(compressor, structure, learned, settings)
         if checkpoint is None or not checkpoint.exists():  # which has weights of its own
-            begun = (
-                refitted_weights(compressor, structure, lessons, settings, clock) if start is None else start.weights
-            )
-            training.begin_with(first_weights(structure, begun))
+            training.begin_with(_first_weights(compressor, structure, lessons, settings, start, clock))
         before_s = clock() - began
         limit_s = settings.time_limit_s
         if limit_s is not None:
@@ -107,6 +107,21 @@ def recover(
         lineage=lineage,
         history=tuple(course.history),
     )
+
+
+def _first_weights(
+    compressor: Compressor,
+    structure: FloatStructure,
+    lessons: Lessons,
+    settings: RecoverySettings,
+    start: RecoveredWeights | None,
+    clock: Callable[[], float],
+) -> dict[str, NDArray[np.float32]]:
+    if start is not None:
+        return first_weights(structure, FloatStructure.of(compressor, start.policy), start.weights)
+    own, masks = structure.learnable(), masks_of(structure)
+    refitted = refitted_weights(compressor, structure, lessons, settings, clock)
+    return own | {name: array * masks[name] if name in masks else array for name, array in refitted.items()}
 
 
 def _key(

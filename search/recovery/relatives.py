@@ -1,18 +1,14 @@
 """The nearest recovered relative of a candidate: its weights are a better beginning than the candidate's own."""
 
-import math
-from collections.abc import Mapping
-
 from compress.policy import Policy
 from compress.recovery.float_structure import FloatStructure
 from compress.recovery.recovered_weights import RecoveredWeights
+from compress.recovery.relatives import Seats, kinship, seats_of
 from compress.stitch import Compressor
 
 LEAST_SHARED = 0.5
-"""Of a candidate's weights, at least so many must have the relative's shapes: weights that learned to work together
-are of little use beside many that did not."""
-
-Shapes = Mapping[str, tuple[int, ...]]
+"""Of the weights of both, at least so many must be of the same channels: weights that learned to work together are of
+little use beside many that did not."""
 
 
 class Relatives:
@@ -24,15 +20,14 @@ class Relatives:
 
     def __init__(self, compressor: Compressor) -> None:
         self._compressor = compressor
-        self._known: dict[str, tuple[Policy, Shapes]] = {}
+        self._known: dict[str, tuple[Policy, Seats]] = {}
 
     def add(self, digest: str, recovered: RecoveredWeights) -> None:
         """Make a recovered candidate known; its weights are not kept."""
-        shapes = {name: array.shape for name, array in recovered.weights.items()}
-        self._known[digest] = (recovered.policy, shapes)
+        self._known[digest] = (recovered.policy, self._seats(recovered.policy))
 
     def nearest(self, policy: Policy) -> str | None:
-        """The digest of the candidate that shares most weights, by name and shape, with what the policy leaves.
+        """The digest of the candidate that has most weights in common with what the policy leaves, channel by channel.
 
         Of equals the one whose layers differ least in format. None where no candidate shares enough.
 
@@ -41,20 +36,16 @@ class Relatives:
         """
         if not self._known:
             return None
-        learnable = FloatStructure.of(self._compressor, policy).learnable()
-        wanted = {name: array.shape for name, array in learnable.items()}
+        wanted = self._seats(policy)
         ranked = [
-            (-_shared(wanted, shapes), _differing(policy, other), digest)
-            for digest, (other, shapes) in self._known.items()
+            (-kinship(wanted, seats), _differing(policy, other), digest)
+            for digest, (other, seats) in self._known.items()
         ]
         least, _, digest = min(ranked)
         return digest if -least >= LEAST_SHARED else None
 
-
-def _shared(wanted: Shapes, offered: Shapes) -> float:
-    """Which share of the wanted weights is offered in the same shape."""
-    whole = sum(map(math.prod, wanted.values()))
-    return sum(math.prod(shape) for name, shape in wanted.items() if offered.get(name) == shape) / max(whole, 1)
+    def _seats(self, policy: Policy) -> Seats:
+        return seats_of(FloatStructure.of(self._compressor, policy))
 
 
 def _differing(policy: Policy, other: Policy) -> int:

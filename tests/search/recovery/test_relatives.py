@@ -57,12 +57,14 @@ def test_nobody_is_nearest_to_the_first(compressor: Compressor) -> None:
     assert Relatives(compressor).nearest(policy(compressor, {})) is None
 
 
-def test_the_nearest_shares_most_weights_by_shape(compressor: Compressor) -> None:
-    half, one, both = {"two": 0.5, "three": 0.5}, {"three": 0.5}, {"one": 0.75, "two": 0.75, "three": 0.75}
+def test_the_nearest_has_most_weights_in_common(compressor: Compressor) -> None:
+    half, one, both = {"three": 0.25}, {"three": 0.5}, {"one": 0.75, "two": 0.75, "three": 0.75}
     relatives = known(compressor, one=policy(compressor, one), both=policy(compressor, both))
     assert relatives.nearest(policy(compressor, one)) == "one"
     assert relatives.nearest(policy(compressor, both)) == "both"
-    assert relatives.nearest(policy(compressor, half)) is None, "less than half of its weights have such shapes"
+    assert relatives.nearest(policy(compressor, half)) == "one", "though no narrowed layer has its shapes"
+    far = known(compressor, both=policy(compressor, both))
+    assert far.nearest(policy(compressor, {})) is None, "less than half of their weights are of the same channels"
 
 
 def test_of_equal_shapes_the_nearest_in_format_comes_first(compressor: Compressor) -> None:
