@@ -1,13 +1,16 @@
 """From divergence to the user's metric: the monotone curve that the finished trials draw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+_NEAR = 12
+"""Observations that tell how far metrics stray from the curve there."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -17,10 +20,14 @@ class Link:
     Attributes:
         divergence: Where the curve is known, increasing.
         metric: Its height there, decreasing or level.
+        observed: All divergences that were seen, increasing.
+        strayed: Of the observations up to each, what they strayed from the curve: squares, summed up; 0 comes first.
     """
 
     divergence: Array
     metric: Array
+    observed: Array
+    strayed: Array
 
     @classmethod
     def fit(cls, divergence: Sequence[float] | Array, metric: Sequence[float] | Array) -> Self:
@@ -45,11 +52,30 @@ class Link:
             while pools and (pools[-1][2] < pool[2] or pools[-1][1] == pool[1]):
                 pool = _joined(pools.pop(), pool)
             pools.append(pool)
-        return cls(divergence=np.array([pool[1] for pool in pools]), metric=np.array([pool[2] for pool in pools]))
+        made = cls(
+            divergence=np.array([pool[1] for pool in pools]),
+            metric=np.array([pool[2] for pool in pools]),
+            observed=x[order],
+            strayed=np.zeros(1),
+        )
+        squares = np.square(y[order] - made(x[order]))
+        return replace(made, strayed=np.concatenate([[0.0], np.cumsum(squares)]))
 
     def __call__(self, divergence: Array) -> Array:
         """The metric at each divergence."""
         return np.interp(divergence, self.divergence, self.metric)
+
+    def spread(self, divergence: Array) -> Array:
+        """How far a metric strays from the curve at each divergence: the standard deviation of the nearest dozen.
+
+        Two networks that stray from FP32 by as much answer differently, and some samples are right by luck: at a
+        divergence the metric is not foreseen more exactly than this.
+        """
+        count = len(self.observed)
+        first = np.clip(np.searchsorted(self.observed, divergence) - _NEAR // 2, 0, max(0, count - _NEAR))
+        behind = np.minimum(first + _NEAR, count)
+        found: Array = np.sqrt((self.strayed[behind] - self.strayed[first]) / (behind - first))
+        return found
 
 
 def _joined(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:

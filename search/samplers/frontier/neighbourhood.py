@@ -1,8 +1,10 @@
-"""Around a solution: the least cost within a budget that weights cannot reach, and the next best that is new."""
+"""Around a solution: the least cost within a budget that weights cannot reach, what is next to it, and what is new."""
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import count
+from typing import Self
 
 import numpy as np
 
@@ -123,6 +125,39 @@ def _best_exchange(dearer: Array, harm: Array, slack: float) -> Choices | None:
         return None
     pair = [with_partner[best], mates[best]]
     return np.stack([variables[pair], choices[pair]], axis=1).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """All that differs from one of some assignments in a single variable.
+
+    Attributes:
+        bases: The assignments, shape (bases, variables).
+        values: What each neighbour's sums are, shape (sums, neighbours): by base, variable and choice, infinite where
+            the variable has no such choice. A base is its own neighbour, once per variable.
+    """
+
+    bases: Choices
+    values: Array
+    _shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, energies: Sequence[Energy], bases: Choices) -> Self:
+        """The neighbours of `bases`, with the sums over the same tables that `energies` are."""
+        layout = energies[0].layout
+        entries, found = layout.alternatives(bases), []
+        for energy in energies:
+            around = layout.summed(energy.table[entries])
+            own = np.take_along_axis(around, bases[:, :, None], axis=2)
+            found.append(energy.values(bases)[:, None, None] + (around - own))
+        return cls(bases=bases, values=np.stack([each.ravel() for each in found]), _shape=found[0].shape)
+
+    def choices(self, position: int) -> Choices:
+        """One neighbour, by its position in `values`."""
+        base, variable, choice = np.unravel_index(position, self._shape)
+        x = self.bases[base].copy()
+        x[variable] = choice
+        return x
 
 
 def nearest_unseen(energy: Energy, start: Choices, seen: Collection[bytes]) -> Choices | None:

@@ -5,17 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.pareto import Pair, front, hypervolume
+from search.pareto import Pair
 from search.samplers.frontier.elimination import Plan, minimize
 from search.samplers.frontier.energy import Array, Choices, Energy
+from search.samplers.frontier.gain import expected_gains
 from search.samplers.frontier.link import Link
-from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
+from search.samplers.frontier.neighbourhood import Neighbours, fill_budget, key, nearest_unseen
 
 _TRADE_OFFS = 24
 
 # The corners of a hull over many layers lie close together; where they do not, a budget per proposal comes round often
 # enough (all of a front of 729 policies found after 40 trials, with one as with three).
 _BUDGETS = 1
+
+# Policies that are looked at beside the solutions. Where there are few knobs all around each of them, where there are
+# hundreds those around a few.
+_NEIGHBOURS = 4000
 
 # Weightings of the constraints per trade-off, besides the one that does without.
 _MULTIPLIERS = 3
@@ -70,22 +75,43 @@ def propose(drawn: Drawn, known: Known, plan: Plan, generator: np.random.Generat
     """A new policy; a seen one only where nothing new is near.
 
     Every trade-off of the sample is solved at once, then budgets between the solutions, since weights reach the corners
-    of the convex hull alone. Of what is new and within the constraints, that which would add most hypervolume is taken,
-    as in TSEMO (Bradford, Schweidtmann and Lapkin 2018), or one at random where none would add any.
+    of the convex hull alone. To these come policies that differ from the best of them in one knob: where the sample's
+    own front is known already, what is next to it is what may be better than the sample has it. Of what is new and
+    within the constraints, that which is expected to add most hypervolume is taken, as in TSEMO (Bradford, Schweidtmann
+    and Lapkin 2018), or one at random where none would add any.
     """
     weights = _weightings(drawn, known, generator)
     corners = minimize(plan, drawn.all, weights)
     pool = np.concatenate([corners, *_between(drawn, corners, generator)])
     pool = pool[np.sort(np.unique(pool, axis=0, return_index=True)[1])]
-    allowed = pool[keeps(drawn, pool)]
-    new = np.array([x for x in allowed if key(x) not in known.seen]).reshape(-1, pool.shape[1])
-    if len(new):
-        gains = _gains(drawn, known, new)
-        best = int(gains.argmax()) if gains.max() > 0 else int(generator.integers(len(new)))
-        return np.asarray(new[best], np.int64)
+    values = np.stack([energy.values(pool) for energy in drawn.all])
+    near = Neighbours.of(drawn.all, pool[_most_promising(known, values, drawn.cost.layout.sizes)])
+    around = np.concatenate([values, near.values], axis=1)
+    gains = np.where(_allowed(around[2:]), _gains(known, around), 0.0)
+    for position in np.argsort(-gains, kind="stable"):
+        if not gains[position] > 0:
+            break
+        x = pool[position] if position < len(pool) else near.choices(position - len(pool))
+        if key(x) not in known.seen:
+            return x
+    new = [x for x in pool[_allowed(values[2:])] if key(x) not in known.seen]
+    if new:
+        return np.asarray(new[int(generator.integers(len(new)))], np.int64)
     position = int(generator.integers(len(corners)))
     nearest = nearest_unseen(Energy.weighted(drawn.all, weights[position]), corners[position], known.seen)
     return corners[position] if nearest is None else nearest
+
+
+def _most_promising(known: Known, values: Array, sizes: Choices) -> Choices:
+    """Positions of those in whose neighbourhood to look, as many as `_NEIGHBOURS` allows; at least one."""
+    count = max(1, _NEIGHBOURS // max(1, int(sizes.sum())))
+    return np.argsort(-_gains(known, values), kind="stable")[:count]
+
+
+def _allowed(constraints: Array) -> "np.typing.NDArray[np.bool_]":
+    """Of values of constraints, one row each: which keep them all; where none does, those that break them least."""
+    over = np.maximum(constraints, 0.0).sum(axis=0)
+    return np.asarray(over <= np.min(over) + 1e-12)
 
 
 def _weightings(drawn: Drawn, known: Known, generator: np.random.Generator) -> Array:
@@ -132,11 +158,9 @@ def excess(drawn: Drawn, pool: Choices) -> Array:
     return over
 
 
-def _gains(drawn: Drawn, known: Known, pool: Choices) -> Array:
-    """Hypervolume that each would add to the points."""
+def _gains(known: Known, values: Array) -> Array:
+    """Hypervolume that each policy is expected to add to the points; its cost, damage and so on are `values`."""
+    cost, damage = values[:2]
+    damage = np.where(np.isfinite(cost), damage, 0.0)
     reference = (_REFERENCE_COST, known.floor)
-    mine = [known.points[position] for position in front(known.points)]
-    before = hypervolume(mine, reference)
-    metrics = known.link(drawn.damage.values(pool))
-    pairs = zip(drawn.cost.values(pool).tolist(), metrics.tolist(), strict=True)
-    return np.array([hypervolume([*mine, pair], reference) - before for pair in pairs])
+    return expected_gains(known.points, reference, cost, known.link(damage), known.link.spread(damage))

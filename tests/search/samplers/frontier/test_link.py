@@ -44,3 +44,27 @@ def test_one_divergence_has_one_metric() -> None:
 def test_nothing_draws_no_curve() -> None:
     with pytest.raises(ValueError, match="at least one, got 0 and 0"):
         Link.fit([], [])
+
+
+def test_what_lies_on_the_curve_does_not_stray() -> None:
+    assert Link.fit([0.0, 1.0, 2.0], [0.9, 0.5, 0.1]).spread(np.array([0.0, 1.5, 9.0])) == pytest.approx(0.0)
+
+
+def test_metrics_stray_as_far_as_they_do_nearby() -> None:
+    rng = np.random.default_rng(0)
+    divergence = np.linspace(0.0, 1.0, 4000)
+    deviation = np.where(divergence < 0.5, 0.001, 0.05)
+    link = Link.fit(divergence, 0.9 - 0.5 * divergence + rng.normal(0.0, deviation))
+    found = link.spread(np.linspace(0.0, 1.0, 1000))
+    assert np.median(found[:480]) == pytest.approx(0.001, rel=0.3)
+    assert np.median(found[520:]) == pytest.approx(0.05, rel=0.3)
+
+
+@settings(deadline=None)
+@given(observations, st.lists(st.floats(0, 20), min_size=1, max_size=20))
+def test_nothing_strays_further_than_the_farthest(pairs: list[tuple[float, float]], at: list[float]) -> None:
+    divergence, metric = (np.array(each) for each in zip(*pairs, strict=True))
+    link = Link.fit(divergence, metric)
+    found = link.spread(np.array(at))
+    assert (found >= 0).all()
+    assert found.max() <= np.abs(metric - link(divergence)).max() + 1e-9

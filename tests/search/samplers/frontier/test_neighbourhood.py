@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from search.samplers.frontier.elimination import minimize, plan_elimination
 from search.samplers.frontier.energy import Choices, Energy, Layout
-from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
+from search.samplers.frontier.neighbourhood import Neighbours, fill_budget, key, nearest_unseen
 
 from .energies import all_assignments, chain, layouts, random_energy
 
@@ -98,3 +98,22 @@ def test_of_single_changes_the_cheapest_comes_first() -> None:
         found.append(x.tolist())
     assert found == [[2, 0], [0, 1], [2, 1]]
     assert energy.values(np.array(found)) == pytest.approx([1.0, 3.0, 4.0])
+
+
+@settings(deadline=None)
+@given(layouts())
+def test_neighbours_are_all_that_differs_in_one_variable_and_what_their_sums_are(drawn: Drawn) -> None:
+    layout, rng = drawn
+    energies = [random_energy(rng, layout) for _ in range(2)]
+    everything = all_assignments(layout.sizes)
+    bases = everything[rng.permutation(len(everything))[:3]]
+    near = Neighbours.of(energies, bases)
+    there = np.flatnonzero(np.isfinite(near.values[0]))
+    found = np.array([near.choices(int(position)) for position in there])
+    for energy, values in zip(energies, near.values, strict=True):
+        assert values[there] == pytest.approx(energy.values(found))
+    differing = [int((everything != base).sum(axis=1).tolist().count(1)) for base in bases]
+    assert len({key(x) for x in found} | {key(x) for x in bases}) <= sum(differing) + len(bases)
+    for base, count in zip(bases, differing, strict=True):
+        beside = [x for x in found if (x != base).sum() == 1]
+        assert len({key(x) for x in beside}) == count
