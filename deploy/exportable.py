@@ -37,6 +37,7 @@ class Exportable:
         recipe: What the policy needs to become these bytes again.
         calibration: The bytes of `calibration.npz`, to be put into the bundle; None leaves it out.
         recovery: How its weights were recovered; None where they are what the policy gives.
+        trained_in_search: Whether the trial itself had these weights: then they were not recovered after it.
         recovered: The bytes of the recovered weights' file, to be put into the bundle; None leaves it out.
         engine: What the target's runtime built of the network and was timed; None where it builds nothing.
         versions: Library versions.
@@ -68,12 +69,13 @@ class Exportable:
     digests: Mapping[str, str] = field(default_factory=dict)
     speed: ReferenceSpeed | None = None
     recovery: RecoveryFacts | None = None
+    trained_in_search: bool = False
     recovered: bytes | None = None
 
     @property
     def title(self) -> str:
-        """What people call it: '#12', and '#12r' with recovered weights."""
-        return f"#{self.trial}{'r' if self.recovery is not None else ''}"
+        """What people call it: '#12', and '#12r' with weights that were recovered after the search."""
+        return f"#{self.trial}{'' if self.recovery is None or self.trained_in_search else 'r'}"
 
 
 def figure_of(found: Measurement, fp32_ms: float, lines: Sequence[int]) -> LatencyFigure:

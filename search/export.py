@@ -169,6 +169,7 @@ def exportable(
         recipe=recipe,
         calibration=folder.calibration_path.read_bytes() if with_calibration else None,
         recovery=None if recovered is None else _recovery_facts(recovered),
+        trained_in_search=point.trained_in_search,
         recovered=weights_path(folder, point.digest).read_bytes() if recovered and with_calibration else None,
         engine=_engine(folder, point, profile),
         versions=read_environment(folder)["versions"],

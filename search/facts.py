@@ -17,6 +17,7 @@ class ReportFacts:
     other metrics keep their own unit. The confirmation's figures are None until there is one. `fp32_instructions`
     stands in the place of `fp32_latency_ms` where the target is emulated and instructions are counted.
     `trials_finished` have all their figures; `trials_stopped` were given up early, when they could not become good.
+    `search_epochs` says for how many epochs each candidate was trained in the search; None where none was.
     `target_is_host` says that the target is the machine and the runtime that accuracy was taken with.
 
     Raises:
@@ -40,6 +41,7 @@ class ReportFacts:
     trials_finished: int
     trials_failed: int
     trials_stopped: int = 0
+    search_epochs: int | None = None
     started_at: datetime
     wall_seconds: float
     paretune_version: str

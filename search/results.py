@@ -16,6 +16,7 @@ from search.point import FP32_LABEL, TrialPoint, to_csv
 from search.recovery.recoveries import with_recovered
 from search.study.space_record import recorded_space
 from search.study.study import FP32_INSTRUCTIONS, FP32_MS
+from search.study.training_record import trained_epochs
 from search.study.trials import read_points
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def read_result(path: Path) -> RunResult:
     with load_study(address) as study:
         trials, attributes = study.get_trials(deepcopy=False), study.user_attrs
         space = recorded_space(study, path)
+        epochs = trained_epochs(study)
     confirmations = read_confirmations(folder)
     searched = [] if space is None else with_recovered(read_points(trials, space), folder)
     fp32_metric = next((point.metric for point in searched if point.label == FP32_LABEL), None)
@@ -84,7 +86,7 @@ def read_result(path: Path) -> RunResult:
         for point in searched
     ]
     fp32_cost = {"fp32_latency_ms": attributes.get(FP32_MS), "fp32_instructions": attributes.get(FP32_INSTRUCTIONS)}
-    facts = _read_facts(folder, config, points, fp32_cost, fp32_metric=fp32_metric)
+    facts = _read_facts(folder, config, points, fp32_cost, fp32_metric=fp32_metric, search_epochs=epochs)
     return RunResult(folder=path, points=tuple(points), front=front_of(points), facts=facts)
 
 
@@ -165,6 +167,7 @@ def _read_facts(
     fp32_cost: dict[str, Any],
     *,
     fp32_metric: float,
+    search_epochs: int | None,
 ) -> "ReportFacts":
     from importlib.metadata import version
 
@@ -189,6 +192,7 @@ def _read_facts(
         trials_finished=sum(point.state == "complete" and point.is_trial for point in points),
         trials_failed=sum(point.state == "failed" for point in points),
         trials_stopped=sum(point.state == "pruned" for point in points),
+        search_epochs=search_epochs,
         started_at=datetime.fromisoformat(config["started_at"]),
         wall_seconds=sum(read_seconds(folder).values()),
         paretune_version=version("paretune"),

@@ -126,7 +126,7 @@ def _caption(selection: Selection, facts: ReportFacts) -> str:
     parts = [f"[low, high]: {intervals}. drop: FP32 minus candidate, in {unit}."]
     if selection.knee is not None:
         parts.append("knee: the best compromise.")
-    note = recovery_note(selection)
+    note = recovery_note(selection, facts)
     if note:
         parts.append(note)
     if selection.dominated:

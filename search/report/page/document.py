@@ -125,7 +125,7 @@ def _stopped_note(note: str, facts: ReportFacts) -> str:
 def _lead(selection: Selection, facts: ReportFacts) -> str:
     found = sum(point is not selection.fp32 for point in selection.front)
     state = "" if selection.confirmed else "These are the search's own values: nothing is confirmed yet."
-    further = " ".join(part for part in (state, recovery_note(selection)) if part)
+    further = " ".join(part for part in (state, recovery_note(selection, facts)) if part)
     return safe(
         f"{found} compressed {'version' if found == 1 else 'versions'} of {facts.workload_name} that "
         f"{'is' if found == 1 else 'are'} worth choosing from, "

@@ -42,6 +42,12 @@ recovered after the search, by training or by refitting; its own line says how, 
 its own: built, checked, measured and confirmed like any other. The dotted line is the front as it was before.</dd>
 </div>"""
 
+_TRAINED = """<div><dt>Trained in the search (triangles)</dt><dd>The candidates of this search were trained for $epochs
+before they got their figures, so that it went where trained networks are good; what had nothing to win back, or won
+nothing, is as its policy gives it. Trials that were stopped were not worth a training, and have the figures of
+untrained candidates, which are not shown here. <b>#…r</b> was trained on after the search; the dotted line is the front
+as it was before.</dd></div>"""
+
 
 def explained(facts: ReportFacts, *, shows_target: bool, shows_recovered: bool = False) -> str:
     """Write the list of what the page's words mean for a run of this kind."""
@@ -51,8 +57,11 @@ def explained(facts: ReportFacts, *, shows_target: bool, shows_recovered: bool =
         "cost": words_of(facts).cost,
         "metric": safe(facts.metric_name),
         "unit": "percentage points" if facts.metric_is_fraction else "the metric's unit",
+        "epochs": "1 epoch each" if facts.search_epochs == 1 else f"{facts.search_epochs} epochs each",
         "best": "one with the fewest instructions" if facts.is_emulated else "fastest",
     }
-    front, rest = (Template(text).substitute(words) for text in (_FRONT, _REST))
+    front, rest, trained = (Template(text).substitute(words) for text in (_FRONT, _REST, _TRAINED))
     recovered = [_RECOVERED] if shows_recovered else []
+    if facts.search_epochs is not None:
+        recovered = [trained]
     return "\n".join([front, _COST[facts.is_emulated], *([_TARGET] if shows_target else []), *recovered, rest])

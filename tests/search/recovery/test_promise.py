@@ -27,13 +27,10 @@ def promise(**changes: Any) -> Promise:
 
 def test_what_a_cheaper_one_is_better_than_even_if_its_training_goes_well_is_given_up() -> None:
     watch = promise()
-    assert (
-        watch.verdict(SCORES, 0.2)
-        == watch.reason
-        == (
-            "not trained: #1 scores 0.97 at no higher cost, and this is expected to come to 0.95 at best; that costs at "
-            "most 0.101 of FP32 and this at least 0.200"
-        )
+    assert watch.verdict(SCORES, 0.2) == watch.reason
+    assert watch.reason == (
+        "not trained: #1 scores 0.97 at no higher cost, and this is expected to come to 0.95 at best; "
+        "that costs at most 0.101 of FP32 and this at least 0.200"
     )
 
 
