@@ -155,7 +155,7 @@ class Neighbours:
     def choices(self, position: int) -> Choices:
         """One neighbour, by its position in `values`."""
         base, variable, choice = np.unravel_index(position, self._shape)
-        x = self.bases[base].copy()
+        x: Choices = self.bases[base].copy()
         x[variable] = choice
         return x
 
