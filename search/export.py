@@ -224,7 +224,8 @@ def _recipe(folder: RunFolder, profile: HardwareProfile, workload: Workload, cal
 
 
 def _recovery_facts(recovered: RecoveredWeights) -> RecoveryFacts:
-    return RecoveryFacts(**recovered.lineage.as_dict(), weights_digest=recovered.digest)
+    told = {name: value for name, value in recovered.lineage.as_dict().items() if name in RecoveryFacts.model_fields}
+    return RecoveryFacts(**told, weights_digest=recovered.digest)
 
 
 def _read_network(folder: RunFolder, point: TrialPoint, policies: Mapping[str, Policy], recipe: Recipe) -> _Network:
