@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from compress.channels.groups import ChannelGroup, Member
 from compress.channels.importance import Consumer, removal_order
 from compress.layers import Layer
+from compress.single_thread import single_threaded
 from compress.weights.layer_state import LayerState
 from compress.weights.refit import refit, response_error
 
@@ -28,7 +28,7 @@ class GroupReaders:
     def removal_order(self, group: ChannelGroup) -> NDArray[np.int64]:
         """The units of a group, the one that goes first first."""
         consumers = [found for member in group.consumers if (found := self._consumer(member)) is not None]
-        with threadpool_limits(limits=1):
+        with single_threaded():
             return removal_order(consumers, group.unit_count)
 
     def damage(self, group: ChannelGroup, kept: NDArray[np.int64]) -> float:
@@ -40,7 +40,7 @@ class GroupReaders:
                 continue
             stays = np.flatnonzero((member.unit_of_channel < 0) | np.isin(member.unit_of_channel, kept))
             columns = state.columns_of(stays)
-            with threadpool_limits(limits=1):
+            with single_threaded():
                 fitted = np.zeros_like(state.rows)
                 fitted[:, :, columns] = refit(state.rows, state.second, columns)
                 total += response_error(state.rows, fitted, state.second)

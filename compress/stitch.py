@@ -4,6 +4,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,6 +30,7 @@ from compress.network import Network, serialize
 from compress.plan import LayerPlan, Plan, Planner
 from compress.policy import Policy
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
+from compress.single_thread import single_threaded
 from compress.statistics.activation_ranges import RANGE_METHODS
 from compress.statistics.calibration import Calibration
 from compress.variants import VariantStore
@@ -81,6 +83,7 @@ class Compressor:
         accuracy_level: What weight-only kernels may do with activations (`compress.formats.weight_only`).
         range_method: How ranges of activations are chosen, a name in `RANGE_METHODS`.
         store: Where finished weights are kept; shared by all candidates.
+        threads: Threads that make weights; the bytes do not depend on them.
     """
 
     def __init__(
@@ -95,20 +98,24 @@ class Compressor:
         accuracy_level: AccuracyLevel = 1,
         range_method: str = "minmax",
         store: VariantStore | None = None,
+        threads: int = 1,
     ) -> None:
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
         if channel_multiple < 1:
             raise ValueError(f"channel_multiple must be at least 1, got {channel_multiple}")
         self.network = network
         self.scheme = scheme
         self.channel_multiple = channel_multiple
         self.range_method = range_method
+        self._threads = threads
         self._weight_block = weight_block
         self._accuracy_level = accuracy_level
         self.calibration = calibration
         self._store = VariantStore() if store is None else store
         self._all_groups = find_channel_groups(network)
         self.groups: Mapping[str, ChannelGroup] = single_valued(self._all_groups.groups)
-        self._workshop = Workshop(network, calibration, self._store, channel_multiple=channel_multiple)
+        self._workshop = Workshop(network, calibration, self._store, channel_multiple=channel_multiple, threads=threads)
         self.formats = frozenset({"fp32", *formats} - (_NEED_SCHEME if scheme is None else set()))
         self._planner = Planner(
             network,
@@ -173,7 +180,10 @@ class Compressor:
 
     def _transform(self, plan: Plan) -> tuple[bytes, dict[str, int], frozenset[str]]:
         """The bytes, the ranks of factorized layers, and the names of the layers that are left."""
-        finished = {layer: self._finish(layer) for layer in plan.layers if not layer.is_identity and not layer.is_gone}
+        changed = [layer for layer in plan.layers if not layer.is_identity and not layer.is_gone]
+        grids = [None if layer.is_ended else self.grid(layer.format) for layer in changed]
+        made = self._workshop.finish_all(list(zip(changed, grids, strict=True)))
+        finished = dict(zip(changed, made, strict=True))
         model = self.network.model.clone()
         if plan.kept:
             biases = {
@@ -197,10 +207,6 @@ class Compressor:
             return bias
         own: NDArray[np.float32] = bias - (behind if plan.kept_outputs is None else behind[plan.kept_outputs])
         return own
-
-    def _finish(self, layer: LayerPlan) -> FinishedLayer:
-        grid = None if layer.is_ended else self.grid(layer.format)
-        return self._workshop.finish(layer, grid)
 
     def _left_of_branches(self, plan: Plan) -> list[str]:
         """Names of the additions by which branches that have vanished still answer."""
@@ -262,6 +268,12 @@ class Compressor:
         """What narrowing one group to `kept` units costs: the lost share of its readers' answers, summed."""
         order = self._removal_order(group.name)
         return self._readers.damage(group, np.sort(order[len(order) - kept :]))
+
+    def find_removal_orders(self) -> None:
+        """Find for every group in which order its units go, side by side: policies that narrow groups need them."""
+        largest_first = sorted(self.groups, key=lambda name: -self.groups[name].unit_count)
+        with single_threaded(), ThreadPoolExecutor(self._threads) as threads:
+            list(threads.map(self._removal_order, largest_first))
 
     def _removal_order(self, name: str) -> NDArray[np.int64]:
         """The units of a group, the one that goes first first; found once."""

@@ -7,6 +7,7 @@ other trials and workers of a run, and for the run that is resumed.
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -20,7 +21,9 @@ DEFAULT_LIMIT_BYTES = 512 * 2**20
 
 
 class VariantStore:
-    """Arrays by key, the least recently used dropped when their size passes a limit; for one thread at a time.
+    """Arrays by key, the least recently used dropped when their size passes a limit; for any number of threads.
+
+    Threads that ask for one key at the same time may each make it; they all get what the first of them has made.
 
     Args:
         limit_bytes: Most bytes kept in memory; one entry larger than this is made, or read, anew each time.
@@ -40,12 +43,18 @@ class VariantStore:
         self._limit_bytes = limit_bytes
         self._entries: OrderedDict[str, Arrays] = OrderedDict()
         self._size_bytes = 0
+        self._lock = Lock()  # of the entries and their size
+        self._disk_lock = Lock()
         self._files = None if folder is None else VariantFiles(folder, disk_limit_bytes)
 
     @property
     def size_bytes(self) -> int:
         """Bytes held in memory now."""
         return self._size_bytes
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether the arrays under `key` are in memory."""
+        return canonical(key) in self._entries
 
     def get(self, key: Key, make: Callable[[], T]) -> T:
         """The arrays under `key`, made by `make` where neither memory nor the folder has them. They are read-only.
@@ -59,28 +68,36 @@ class VariantStore:
             TypeError: A part of the key is not a str, int, float or None.
         """
         name = canonical(key)
-        if name in self._entries:
-            self._entries.move_to_end(name)
-            return cast(T, self._entries[name])
+        known = self._known(name)
+        if known is not None:
+            return cast(T, known)
         arrays = None if self._files is None else self._files.read(name)
         if arrays is None:
             arrays = make()
             if self._files is not None:
-                self._files.write(name, arrays)
-        arrays = tuple(_read_only(array) for array in arrays)
-        self._keep(name, arrays)
-        return cast(T, arrays)
+                with self._disk_lock:
+                    self._files.write(name, arrays)
+        return cast(T, self._keep(name, tuple(_read_only(array) for array in arrays)))
 
-    def _keep(self, name: str, arrays: Arrays) -> None:
+    def _known(self, name: str) -> Arrays | None:
+        with self._lock:
+            if name not in self._entries:
+                return None
+            self._entries.move_to_end(name)
+            return self._entries[name]
+
+    def _keep(self, name: str, arrays: Arrays) -> Arrays:
+        """The arrays, or those that another thread, or `make` by itself, has kept under this name meanwhile."""
         size = sum(array.nbytes for array in arrays)
-        if size > self._limit_bytes:
-            return
-        # `make` may have asked for the same key, or for others, by itself.
-        self._size_bytes += size - sum(array.nbytes for array in self._entries.pop(name, ()))
-        self._entries[name] = arrays
-        while self._size_bytes > self._limit_bytes:
-            _, dropped = self._entries.popitem(last=False)
-            self._size_bytes -= sum(array.nbytes for array in dropped)
+        with self._lock:
+            if name in self._entries or size > self._limit_bytes:
+                return self._entries.get(name, arrays)
+            self._size_bytes += size
+            self._entries[name] = arrays
+            while self._size_bytes > self._limit_bytes:
+                _, dropped = self._entries.popitem(last=False)
+                self._size_bytes -= sum(array.nbytes for array in dropped)
+        return arrays
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,12 +1,12 @@
 """The finished weights of each layer under each choice: made once, kept in the variant store, stitched ever after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from compress.bias import read_bias
 from compress.finished_layer import FinishedLayer
@@ -17,6 +17,7 @@ from compress.low_rank.factorize import better_decomposition, decompose, take_ra
 from compress.network import Network
 from compress.plan import LayerPlan, Widths
 from compress.ranks import Decomposition, rank_of
+from compress.single_thread import single_threaded
 from compress.statistics.calibration import Calibration
 from compress.statistics.moments import Moments
 from compress.variants import VariantStore
@@ -42,11 +43,19 @@ class Workshop:
         calibration: What was seen on it.
         store: Where finished layers are kept.
         channel_multiple: Ranks are rounded to this many channels.
+        threads: How many layers are made at a time.
     """
 
     def __init__(
-        self, network: Network, calibration: Calibration, store: VariantStore, *, channel_multiple: int
+        self,
+        network: Network,
+        calibration: Calibration,
+        store: VariantStore,
+        *,
+        channel_multiple: int,
+        threads: int = 1,
     ) -> None:
+        self._threads = threads
         self._calibration = calibration
         self._store = store
         self._steps = VariantStore(_STEPS_LIMIT_BYTES)
@@ -64,6 +73,16 @@ class Workshop:
             responses=self._calibration.responses.get(layer.name),
         )
 
+    def finish_all(self, wanted: Sequence[tuple[LayerPlan, WeightGrid | None]]) -> list[FinishedLayer]:
+        """Several layers, as `finish` gives each; those that are not made yet are made side by side.
+
+        Nothing of one layer depends on another, and each is made by one thread: the bytes are the same.
+        """
+        if self._threads == 1 or sum(self._key(plan, grid) not in self._store for plan, grid in wanted) < 2:
+            return [self.finish(plan, grid) for plan, grid in wanted]
+        with single_threaded(), ThreadPoolExecutor(self._threads) as threads:
+            return list(threads.map(lambda each: self.finish(*each), wanted))
+
     def finish(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
         """The layer as `plan` wants it.
 
@@ -71,15 +90,15 @@ class Workshop:
             plan: What it must become.
             grid: What its weights are rounded to; None leaves floats.
         """
-        ranks = (plan.rank, self._multiple) if plan.rank < 1.0 else (plan.rank,)
-        key = ("finished", *_thinned_key(plan), *ranks, *(() if grid is None else grid.key))
-        arrays = self._store.get(key, lambda: self._make(plan, grid).arrays)
+        arrays = self._store.get(self._key(plan, grid), lambda: self._make(plan, grid).arrays)
         return FinishedLayer.from_arrays(arrays)
 
+    def _key(self, plan: LayerPlan, grid: WeightGrid | None) -> Key:
+        ranks = (plan.rank, self._multiple) if plan.rank < 1.0 else (plan.rank,)
+        return "finished", *_thinned_key(plan), *ranks, *(() if grid is None else grid.key)
+
     def _make(self, plan: LayerPlan, grid: WeightGrid | None) -> FinishedLayer:
-        # BLAS adds in another order when it has other threads: bytes must not depend on them. And LAPACK's threads spin
-        # while they wait for one another, which on a busy machine takes thirty times as long as one thread.
-        with threadpool_limits(limits=1):
+        with single_threaded():
             if plan.rank < 1.0:
                 state = self._unmasked(plan)
                 decomposition = self._decomposition(plan.layer)

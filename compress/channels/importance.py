@@ -74,7 +74,8 @@ class _Elimination:
         columns = self._position[self._columns[units]]
         blocks = self._inverse[columns[:, :, None], columns[:, None, :]]
         weights = self._rows[:, columns].transpose(1, 2, 0)
-        cost = np.einsum("ubr,ubr->u", np.linalg.solve(blocks, weights), weights)
+        # tr(W B⁻¹ Wᵀ) = tr(B⁻¹ WᵀW): a block is as wide as a unit has inputs, not as the consumer has rows.
+        cost = np.einsum("ubc,ubc->u", np.linalg.inv(blocks), weights @ weights.swapaxes(1, 2))
         scores: NDArray[np.float64] = cost / self._energy
         return scores
 
@@ -100,7 +101,7 @@ def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:  # roundoff in single precision can make moments indefinite
         return np.asarray(np.linalg.inv(matrix), np.float64)
-    lower, _ = lapack.dpotri(factor, lower=1)
-    inverse: NDArray[np.float64] = np.tril(lower)
-    inverse += np.tril(lower, -1).T
+    lower, _ = lapack.dpotri(factor, lower=1)  # above the diagonal are the zeros that dpotrf has left
+    inverse: NDArray[np.float64] = lower + lower.T
+    np.einsum("kk->k", inverse)[...] = lower.diagonal()
     return inverse

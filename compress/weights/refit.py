@@ -27,11 +27,14 @@ def refit(rows: NDArray[np.float32], second: NDArray[np.float32], kept: NDArray[
     """
     if len(kept) == rows.shape[2]:
         return rows
-    whole, moments = rows.astype(np.float64), second.astype(np.float64)
+    whole = rows.astype(np.float64)
     towards = whole[:, :, kept]
-    among = moments[:, kept[:, None], kept[None, :]]
-    damping = _DAMPING * np.maximum(np.trace(moments, axis1=1, axis2=2) / moments.shape[1], np.finfo(np.float32).tiny)
-    wanted = whole @ moments[:, :, kept] + damping[:, None, None] * towards
+    # Taken in single precision first: of a large layer the whole moments in double precision are tens of megabytes.
+    seen = np.take(second, kept, axis=2).astype(np.float64)
+    among = np.take(seen, kept, axis=1)
+    power = np.einsum("gkk->gk", second).astype(np.float64).sum(axis=1) / second.shape[1]
+    damping = _DAMPING * np.maximum(power, np.finfo(np.float32).tiny)
+    wanted = whole @ seen + damping[:, None, None] * towards
     np.einsum("gkk->gk", among)[...] += damping[:, None]
     fitted = [solve_symmetric(matrix, right.T).T for matrix, right in zip(among, wanted, strict=True)]
     return np.stack(fitted).astype(np.float32)

@@ -29,7 +29,7 @@ class Loaded:
     outputs: list[Any]
 
     def compressor(
-        self, scheme: str = "u8s8", *, channel_multiple: int = 1, store: VariantStore | None = None
+        self, scheme: str = "u8s8", *, channel_multiple: int = 1, store: VariantStore | None = None, threads: int = 1
     ) -> Compressor:
         """A compressor that can do everything, with a store of its own unless one is given."""
         return Compressor(
@@ -40,6 +40,7 @@ class Loaded:
             formats=FORMATS,
             weight_block=16,
             store=store,
+            threads=threads,
         )
 
 

@@ -149,6 +149,19 @@ def test_a_folder_serves_other_processes(load: Callable[[str], Loaded], tmp_path
         assert first.build(policy).onnx_bytes == second.build(policy).onnx_bytes
 
 
+@pytest.mark.parametrize("name", ["residual", "transformer_block"])
+def test_layers_made_side_by_side_have_the_same_bytes(load: Callable[[str], Loaded], name: str) -> None:
+    loaded = load(name)
+    alone, beside = loaded.compressor(), loaded.compressor(threads=4)
+    for policy in assorted(alone, 4).values():
+        assert beside.build(policy).onnx_bytes == alone.build(policy).onnx_bytes
+
+
+def test_without_threads_nothing_can_be_made(load: Callable[[str], Loaded]) -> None:
+    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+        load("residual").compressor(threads=0)
+
+
 def test_different_schemes_ranks_and_multiples_do_not_share_weights(load: Callable[[str], Loaded]) -> None:
     loaded = load("residual")
     names = [layer.name for layer in loaded.network.layers]

@@ -4,7 +4,9 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -35,6 +37,20 @@ def test_each_is_made_once() -> None:
 
     assert store.get("a", make) is store.get("a", make)
     assert len(made) == 1
+    assert store.size_bytes == 8
+
+
+def test_threads_that_make_the_same_share_what_was_there_first() -> None:
+    store, both = VariantStore(), Barrier(2)
+
+    def make() -> tuple[np.ndarray]:
+        both.wait(30)
+        return _arrays(8)
+
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: store.get("a", make), range(2))
+    assert one is other
+    assert "a" in store
     assert store.size_bytes == 8
 
 
