@@ -9,8 +9,9 @@ from search import pareto
 from search.notation import metric_text
 from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 
-# A front point that loses more than this many times what the one before it loses would squash all before it.
-_LOSS_JUMP = 8.0
+# A front point that loses more than this many times what the one before it loses would squash all before it; what loses
+# no more than this share of FP32's metric squashes nothing, and is what a reader looks for.
+_LOSS_JUMP, _LOSS_SHARE = 8.0, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def view_of(selection: Selection) -> View:
 
     Returns:
         A view that holds FP32 and the front with its intervals, up to the first front point that loses 8 times more
-        than the one before it; other points widen the view a little at most.
+        than the one before it and more than a twentieth of FP32's metric; other points widen the view a little at most.
     """
     kept = comparable_front(selection.front)
     marked = [*kept, *(point for point in (selection.fp32,) if point)]
@@ -149,7 +150,8 @@ def comparable_front(front: Sequence[TrialPoint]) -> list[TrialPoint]:
     kept: list[TrialPoint] = []
     before = 0.0
     for point in front:
-        if before > 0 and point.metric_drop > _LOSS_JUMP * before:
+        most = max(_LOSS_JUMP * before, _LOSS_SHARE * abs(point.metric + point.metric_drop))
+        if before > 0 and point.metric_drop > most:
             break
         kept.append(point)
         if point.metric_drop > 0:

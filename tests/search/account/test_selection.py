@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.account.selection import as_searched, select, view_of
+from search.account.selection import as_searched, comparable_front, select, view_of
+from search.point import TrialPoint
 
 
 def test_confirmed_points_alone_make_the_confirmed_front(make_run: Callable[..., Any]) -> None:
@@ -53,3 +54,22 @@ def test_search_values_of_a_confirmed_point_are_kept(make_run: Callable[..., Any
     point = next(p for p in make_run()[0] if p.confirmed and p.number)
     assert point.search_latency_ratio is not None
     assert as_searched(point) == (1 / point.search_latency_ratio, point.search_metric_drop)
+
+
+def shown(front: Sequence[float], last: float) -> list[float]:
+    """The drops that a plot holds of a front's points, of which the last loses so much."""
+    points = [
+        TrialPoint(
+            number=number, digest=f"{number:064x}", latency_ms=1.0, latency_ratio=1.0 - 0.1 * number,
+            latency_ratio_low=1.0 - 0.1 * number, latency_ratio_high=1.0 - 0.1 * number, grade="clean",
+            metric=0.99 - drop, metric_drop=drop, metric_drop_low=drop, metric_drop_high=drop, state="complete",
+        )
+        for number, drop in enumerate([*front, last])
+    ]  # fmt: skip
+    return [point.metric_drop for point in comparable_front(points)]
+
+
+def test_a_front_is_shown_up_to_what_is_broken_and_no_shorter() -> None:
+    assert shown([0.0, 0.0001], 0.026) == [0.0, 0.0001, 0.026], "2.6 points are more than eight times 0.01, and no ruin"
+    assert shown([0.0, 0.0001], 0.4) == [0.0, 0.0001]
+    assert shown([0.0, 0.06], 0.4) == [0.0, 0.06, 0.4], "a front that comes there step by step"
