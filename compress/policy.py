@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -123,13 +124,10 @@ class Policy:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, every field of every layer, a format version."""
-        document = {
-            "format_version": FORMAT_VERSION,
-            "layers": {name: asdict(layer) for name, layer in self.layers.items()},
-        }
-        return json.dumps(document, sort_keys=True, indent=1)
+        layers = ",".join(f"\n  {json.dumps(name)}: {_written(layer)}" for name, layer in self.layers.items())
+        return f'{{\n "format_version": {FORMAT_VERSION},\n "layers": {{{layers}' + ("\n }\n}" if layers else "}\n}")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
@@ -153,6 +151,12 @@ class Policy:
                 f"policy format_version must be {FORMAT_VERSION}, got {version!r}; a newer one needs a newer paretune"
             )
         return cls({name: _read_layer(name, entry) for name, entry in document["layers"].items()})
+
+
+@lru_cache(maxsize=4096)
+def _written(layer: LayerPolicy) -> str:
+    """A layer's object inside the canonical JSON. A search writes thousands of policies of the same few choices."""
+    return json.dumps(asdict(layer), sort_keys=True, indent=1).replace("\n", "\n  ")
 
 
 def _read_layer(name: str, entry: Any) -> LayerPolicy:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,7 @@ def _fits(layer: Layer, pattern: str) -> bool:
     return pattern != "2:4" or takes_runs(inputs_per_group(layer))
 
 
+@lru_cache(maxsize=4096)
 def _turned(choice: LayerPolicy, kind: str, setting: Choice) -> LayerPolicy:
     if kind == "rank":
         return replace(choice, rank=float(setting))

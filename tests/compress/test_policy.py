@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -41,6 +42,12 @@ def test_json_round_trip_and_order(layers: dict[str, LayerPolicy], random: Any) 
     assert shuffled.digest == policy.digest
     assert hash(shuffled) == hash(policy)
     assert shuffled.to_json() == policy.to_json()
+
+
+@given(_LAYERS)
+def test_the_json_is_what_the_standard_library_writes(layers: dict[str, LayerPolicy]) -> None:
+    document = {"format_version": 1, "layers": {name: asdict(layer) for name, layer in layers.items()}}
+    assert Policy(layers).to_json() == json.dumps(document, sort_keys=True, indent=1)
 
 
 @given(_LAYERS, st.text(min_size=1), layer_policies())
