@@ -15,7 +15,7 @@ from search.folder.environment import keep_environment
 from search.folder.run_folder import RunFolder
 from search.layers.graph import LayerGraph, record_layer_graph
 from search.layers.neighbours import find_layer_graph
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.recovery.ladder import plan_ladder

@@ -11,7 +11,7 @@ from search.confirmation.confirm import confirm, unconfirmed
 from search.confirmation.target_validation import TargetValidator
 from search.errors import SearchError, TargetLostError
 from search.folder.run_folder import RunFolder
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.recovery.recover import Recoverer

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.confirmation.confirm import ENOUGH_POINTS, PASSES
-from search.loop import Budget, SearchLoop
+from search.loop import SearchLoop
+from search.outlook import Budget
 from search.progress import Listener
 from search.recovery.promise import training_fidelity
 from search.recovery.trial_trainer import TrialTrainer

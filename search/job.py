@@ -8,7 +8,7 @@ from search.confirmation.target_validation import ALL
 from search.errors import SearchError
 from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
-from search.loop import Budget
+from search.outlook import Budget
 from search.progress import Listener, Progress, silent
 from search.recovery.plan import DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, plan_of
 from search.results import RunResult

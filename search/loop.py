@@ -1,6 +1,5 @@
 """The overnight loop: ask, evaluate, tell, until the trials or the time are used up."""
 
-import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
 from search.errors import FailingTrialsError, SearchError
+from search.outlook import Budget, Outlook
 from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.space.space import SearchSpace
@@ -36,22 +36,6 @@ _FAILURES_IN_A_ROW = 10
 
 # How often it is looked whether other workers have finished what they are at.
 _LOOK_S = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """When to stop starting trials.
-
-    Attributes:
-        trials: Finished trials wanted in the study, those of earlier sessions and of other workers included; None for
-            no such limit.
-        deadline_s: On the loop's clock; confirmation has to be over by then. None for no such limit.
-        own_trials: Trials that this loop itself may run to their end; None for no such limit.
-    """
-
-    trials: int | None = None
-    deadline_s: float | None = None
-    own_trials: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -92,10 +76,15 @@ class SearchLoop:
     is_over: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
     trials_run: int = 0
-    _trial_seconds: list[float] = field(default_factory=list)
+    _outlook: Outlook = field(init=False)
     _failures_in_a_row: int = 0
     _fp32_ms: float | None = None
     _is_out_of_time: bool = False
+
+    def __post_init__(self) -> None:
+        self._outlook = Outlook(
+            budget=self.budget, confirmation_s=self.confirmation_s, trainer=self.trainer, clock=self.clock
+        )
 
     def run(self) -> None:
         """Run trials until the budget is used up or the space is exhausted.
@@ -124,11 +113,10 @@ class SearchLoop:
         if asked is None:
             self._report("every policy of the space has been tried")
             return False
-        started, own, trained_s = self.clock(), self.trials_run, self._trained_s
-        note = self._run_trial(*asked)
-        self._refresh()
-        if self.trials_run > own:
-            self._trial_seconds.append(self.clock() - started - (self._trained_s - trained_s))
+        own = self.trials_run
+        with self._outlook.timing(lambda: self.trials_run > own):
+            note = self._run_trial(*asked)
+            self._refresh()
         if self.trials_run > own or note:
             self._report(note)
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
@@ -156,23 +144,8 @@ class SearchLoop:
             return True
         if self.budget.trials is not None and self._finished >= self.budget.trials:
             return True
-        if self.budget.deadline_s is None or not self._outcomes:  # without FP32's figures there is nothing to report
-            return False
-        training_s = 0.0 if self.trainer is None else self.trainer.typical_s
-        return self.clock() + self._typical_s + training_s + self._confirming_s >= self.budget.deadline_s
-
-    @property
-    def _typical_s(self) -> float:
-        """What a trial takes, training left out."""
-        return statistics.median(self._trial_seconds) if self._trial_seconds else 0.0
-
-    @property
-    def _confirming_s(self) -> float:
-        return self.confirmation_s(len(self._front()), self._typical_s)
-
-    @property
-    def _trained_s(self) -> float:
-        return 0.0 if self.trainer is None else self.trainer.spent_s
+        # Without FP32's figures there is nothing to report.
+        return bool(self._outcomes) and self._outlook.is_late(len(self._front()))
 
     @property
     def _finished(self) -> int:
@@ -222,7 +195,6 @@ class SearchLoop:
     def _train(
         self, trainer: TrainsTrials, trial: "optuna.Trial", candidate: Candidate, outcome: Outcome, watch: Watch | None
     ) -> Outcome | PartialOutcome:
-        deadline_s = self.budget.deadline_s
         return trainer.go_on(
             trial,
             candidate,
@@ -230,7 +202,7 @@ class SearchLoop:
             reference_ms=self._known_fp32_ms(),
             again=bool(trial.user_attrs.get(POSTPONED)),
             watch=watch,
-            until_s=None if deadline_s is None else deadline_s - self._confirming_s,
+            until_s=self._outlook.ends_s(len(self._front())),
             tell=lambda detail: self._report("", detail),
         )
 
@@ -336,20 +308,18 @@ class SearchLoop:
         return pareto.front([(outcome.cost_ratio, outcome.metric) for outcome in self._outcomes])
 
     def _report(self, note: str, detail: str = "") -> None:
-        total = self.budget.trials
-        trial_s = self._typical_s + self._trained_s / max(self.trials_run, 1)
-        by_trials = None if total is None else (total - self._finished) * trial_s + self._confirming_s
-        by_clock = None if self.budget.deadline_s is None else self.budget.deadline_s - self.clock()
-        known = [seconds for seconds in (by_trials, by_clock) if seconds is not None]
+        front_size = len(self._front())
         self.listener(
             Progress(
                 stage="search",
                 done=self._finished,
-                total=total,
-                front_size=len(self._front()),
+                total=self.budget.trials,
+                front_size=front_size,
                 best_speedup=best_speedup(self._outcomes),
                 close=closeness(self._outcomes)[1],
-                remaining_s=max(0.0, min(known)) if known else None,
+                remaining_s=self._outlook.remaining_s(
+                    finished=self._finished, own=self.trials_run, front_size=front_size
+                ),
                 detail=detail,
                 note=note,
             )

@@ -12,7 +12,7 @@ from search.confirmation.confirm import unconfirmed
 from search.confirmation.confirmations import read_confirmations
 from search.folder.run_folder import RunFolder
 from search.folder.timings import Timings
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress
 from search.recovery.lessons import lessons_of

@@ -18,7 +18,7 @@ from search.folder.environment import require_environment
 from search.folder.run_folder import RunFolder
 from search.folder.timings import Timings
 from search.joined_run import JoinedRun, await_aim, count_trials, own_folder, read_joined_run
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared, prepare
 from search.progress import Listener, Progress, silent
 from search.samplers import DEFAULT_SAMPLER

@@ -12,7 +12,7 @@ from search.folder.run_folder import RunFolder
 from search.job import run
 from search.layers.graph import record_layer_graph
 from search.layers.neighbours import find_layer_graph
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared
 from search.progress import silent
 from search.space.space import SearchSpace

@@ -10,7 +10,7 @@ from search.folder.run_folder import RunFolder
 from search.layers.effects import has_damage_effects, record_damage_effects
 from search.layers.graph import recorded_layer_graph
 from search.layers.table import has_layer_table, record_layer_table
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared
 from search.progress import Listener, Progress
 from search.stages import StageClock

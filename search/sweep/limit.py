@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from latency import SEARCH
-from search.loop import Budget
+from search.outlook import Budget
 from search.study.trials import count_finished
 
 if TYPE_CHECKING:

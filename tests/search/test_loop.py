@@ -14,7 +14,8 @@ from compress.errors import PolicyError
 from compress.policy import Policy
 from latency import MeasurementError
 from search.errors import FailingTrialsError, SearchError
-from search.loop import Budget, SearchLoop
+from search.loop import SearchLoop
+from search.outlook import Budget
 from search.progress import Progress
 from search.space.space import Knob, SearchSpace
 from search.stages import StageClock

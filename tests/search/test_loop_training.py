@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from search.loop import Budget, SearchLoop
+from search.loop import SearchLoop
+from search.outlook import Budget
 from search.progress import Progress
 from search.stages import StageClock
 from search.study.partial import PartialOutcome

@@ -18,7 +18,7 @@ from latency import MeasurementError, TargetError
 from search.folder.run_folder import RunFolder
 from search.layers.effects import has_damage_effects, recorded_damage_effects
 from search.layers.table import has_layer_table, recorded_layer_table
-from search.loop import Budget
+from search.outlook import Budget
 from search.prepare import Prepared
 from search.progress import Progress
 from search.stages import StageClock

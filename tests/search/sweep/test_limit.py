@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from latency import SEARCH
-from search.loop import Budget
+from search.outlook import Budget
 from search.sweep.limit import limit_s
 
 MEASUREMENT_S = 4 * SEARCH.seconds_per_process

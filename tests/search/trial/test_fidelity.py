@@ -15,7 +15,8 @@ import pytest
 from compress.policy import Policy
 from search import pareto
 from search.layers.graph import LayerGraph, record_layer_graph
-from search.loop import Budget, SearchLoop
+from search.loop import SearchLoop
+from search.outlook import Budget
 from search.samplers import SAMPLERS, make_sampler
 from search.samplers.frontier import Knowledge
 from search.space.space import Knob, SearchSpace
