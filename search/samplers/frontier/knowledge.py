@@ -9,7 +9,7 @@ import numpy as np
 from search.layers.table import TimedPolicy
 from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
-from search.samplers.frontier.elimination import interplay, plan_elimination
+from search.samplers.frontier.elimination_plan import interplay, plan_elimination
 from search.samplers.frontier.energy import Array, Choices, Energy
 from search.samplers.frontier.importance import LayerImportance, weigh_layers
 from search.samplers.frontier.known import observe_known

@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from search.samplers.frontier.elimination import Plan, minimize
+from search.samplers.frontier.elimination import minimize
+from search.samplers.frontier.elimination_plan import Plan
 from search.samplers.frontier.energy import Choices, Energy
 from search.samplers.frontier.neighbourhood import fill_budget, key, nearest_unseen
 from search.samplers.frontier.proposal import Drawn, excess, keeps

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.samplers.frontier.elimination import interplay, minimize, plan_elimination
+from search.samplers.frontier.elimination import minimize
+from search.samplers.frontier.elimination_plan import interplay, plan_elimination
 from search.samplers.frontier.energy import Energy, Layout, Walk
 
 from .energies import all_assignments, chain, layouts, random_energy
@@ -29,6 +30,17 @@ def test_the_minimum_of_every_weighting_is_the_least_of_all_assignments(drawn: D
     for found, scales in zip(minimize(plan, energies, weights), weights, strict=True):
         energy = Energy.weighted(energies, scales)
         assert energy.values(found[None])[0] == pytest.approx(energy.values(everything).min())
+
+
+def test_sums_too_large_to_be_written_down_have_the_same_minimum() -> None:
+    rng, layout = np.random.default_rng(0), chain([4] * 5, [(0, 2), (1, 4)])
+    energies = [random_energy(rng, layout) for _ in range(2)]
+    weights = rng.exponential(size=(4000, 2))
+    found = minimize(plan_elimination(layout), energies, weights)
+    everything = all_assignments(layout.sizes)
+    all_values = np.stack([energy.values(everything) for energy in energies])
+    values = np.stack([energy.values(found) for energy in energies])
+    assert (weights * values.T).sum(axis=1) == pytest.approx((weights @ all_values).min(axis=1), abs=1e-4)
 
 
 @settings(deadline=None)

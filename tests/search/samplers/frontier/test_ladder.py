@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.samplers.frontier.elimination import plan_elimination
+from search.samplers.frontier.elimination_plan import plan_elimination
 from search.samplers.frontier.energy import Energy, Layout
 from search.samplers.frontier.ladder import climb
 from search.samplers.frontier.neighbourhood import key

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.samplers.frontier.elimination import minimize, plan_elimination
+from search.samplers.frontier.elimination import minimize
+from search.samplers.frontier.elimination_plan import plan_elimination
 from search.samplers.frontier.energy import Choices, Energy, Layout
 from search.samplers.frontier.neighbourhood import Neighbours, fill_budget, key, nearest_unseen
 

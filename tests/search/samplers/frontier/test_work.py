@@ -14,7 +14,8 @@ from search.layers.graph import LayerGraph, record_layer_graph
 from search.layers.table import TimedPolicy, record_layer_table
 from search.samplers.frontier import open_knowledge
 from search.samplers.frontier.design import build_design
-from search.samplers.frontier.elimination import interplay, minimize, plan_elimination
+from search.samplers.frontier.elimination import minimize
+from search.samplers.frontier.elimination_plan import interplay, plan_elimination
 from search.samplers.frontier.features import Design
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
