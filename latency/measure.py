@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latency.baseline import Baseline
 from latency.built_engines import BuiltEngines
+from latency.cost import Cost
 from latency.effort import SEARCH, Effort
 from latency.errors import MeasurementError, OperationError, WorkerError
-from latency.grading import baseline_level_ms, judge
 from latency.measurement import Measurement
+from latency.passes import Passes
 from latency.ring import WorkerRing
 from latency.rounds import Rounds
 from latency.sending import Sending
-from latency.statistics import SpreadPool
 from latency.target import machine_behind
 from latency.transports import open_transport
 
@@ -32,32 +31,13 @@ if TYPE_CHECKING:
 
     from hwprofiles import HardwareProfile, Machine
     from latency.cache import MeasurementLog
-    from latency.grading import Verdict
     from latency.measurement import MeasurementKey
     from latency.ring import Request
-    from latency.samples import Clock
-    from latency.statistics import SpreadPrior
     from latency.transports import Transport
 
 _BUILD_S = 600.0  # an engine's build times many kernels
 _START_S = 60.0  # a small board imports its runtime slowly
 _RENEW_AFTER = 4  # candidates; a process start costs as much as half a measurement
-_CLOCKS: tuple[Clock, ...] = ("wall", "cpu")
-
-
-@dataclass(kw_only=True, slots=True)
-class Cost:
-    """Where a meter's time went so far.
-
-    ``inference_s`` is inside the models, warm-up included; ``overhead_s`` is everything else while the caller waits.
-    ``served`` counts what came from the log.
-    """
-
-    inference_s: float = 0.0
-    overhead_s: float = 0.0
-    measured: int = 0
-    served: int = 0
-    workers_lost: int = 0
 
 
 class Meter:
@@ -119,8 +99,7 @@ class Meter:
         self._clock = clock
         self._now = now
         self._runtime = ""
-        self._spread: dict[Clock, SpreadPool] = {which: SpreadPool() for which in _CLOCKS}
-        self._best_baseline_ms: float | None = None
+        self._passes = Passes(threads=profile.engine.threads, clock=clock)
         self._since_renewal = 0
         self._open: tuple[WorkerRing, Sending, ExitStack] | None = None
 
@@ -261,18 +240,15 @@ class Meter:
             patience_s=self._patience_s,
             time_is_up=lambda: self._clock() - start > effort.max_seconds,
         )
-        priors = {which: pool.prior() for which, pool in self._spread.items()}
+        priors = self._passes.priors()
         try:
-            verdict = self._run(rounds, effort, start, priors)
+            verdict = self._passes.take(rounds, ring, effort, started_s=start)
             sending.keep(sent)
         finally:
             sending.clear_away(sent)
             self._renew(ring)
             self._account(rounds, start)
-        level_ms = baseline_level_ms(rounds.processes)
-        self._best_baseline_ms = min(level_ms, self._best_baseline_ms or level_ms)
-        if verdict.grade != "unreliable":
-            self._spread[verdict.clock].add(verdict.estimate)
+        self._passes.learn(rounds.processes, verdict)
         self.cost.measured += 1
         return Measurement(
             key=key,
@@ -287,26 +263,6 @@ class Meter:
             overhead_s=round(self._clock() - start - rounds.inference_s, 6),
             taken_at=self._now().isoformat(timespec="seconds"),
         )
-
-    def _run(self, rounds: Rounds, effort: Effort, start: float, priors: Mapping[Clock, SpreadPrior]) -> Verdict:
-        """Takes passes until the ratio is known well enough or the effort is spent."""
-        ring, _sending = self._opened()
-        threads = self._profile.engine.threads
-        number = 1
-        while True:
-            round_start = self._clock()
-            rounds.take()
-            verdict = judge(rounds.processes, threads=threads, priors=priors, best_baseline_ms=self._best_baseline_ms)
-            known = verdict.grade != "unreliable" and verdict.estimate.half_width <= effort.target_half_width
-            finish = self._clock()
-            would_finish = finish + (finish - round_start)
-            if known or number == effort.max_passes or would_finish - start > effort.max_seconds:
-                return verdict
-            if verdict.crowded and threads > 1:
-                rounds.forget()
-            if verdict.estimate.wants_processes and number > 1:
-                ring.replace_all()
-            number += 1
 
     def _renew(self, ring: WorkerRing) -> None:
         """Replaces the oldest worker after every few candidates, so that none measures many."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from hwprofiles import EmulatedReach, ProfileError
 from latency.baseline import Baseline
+from latency.cost import Cost
 from latency.emulation.counter import Counter
 from latency.emulation.instruction_count import InstructionCount, ProcessCounts
 from latency.emulation.root import find_root
 from latency.errors import MeasurementError, OperationError, WorkerError
 from latency.loading import BASELINE
-from latency.measure import Cost
 from latency.ring import WorkerRing
 from latency.target import machine_behind
 from latency.transports import open_transport

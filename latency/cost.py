@@ -1,0 +1,20 @@
+"""Where a meter's time went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True, slots=True)
+class Cost:
+    """Where a meter's time went so far.
+
+    ``inference_s`` is inside the models, warm-up included; ``overhead_s`` is everything else while the caller waits.
+    ``served`` counts what came from the log.
+    """
+
+    inference_s: float = 0.0
+    overhead_s: float = 0.0
+    measured: int = 0
+    served: int = 0
+    workers_lost: int = 0
