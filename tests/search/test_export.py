@@ -14,8 +14,9 @@ from compress.policy import Policy
 from deploy.reapply import apply_policy, read_fp32, read_recipe_calibration
 from latency import combine
 from search import RunResult
+from search.choosing.named_point import find_confirmed
 from search.errors import SearchError
-from search.export import exportable, find_confirmed
+from search.export import exportable
 from search.point import TrialPoint
 
 

@@ -19,8 +19,9 @@ from deploy.remeasure import Remeasured
 from hwprofiles import detect_machine
 from search import RunResult, read_result
 from search.account.selection import select
+from search.choosing.named_point import find_confirmed
 from search.errors import SearchError
-from search.export import exportable, find_confirmed
+from search.export import exportable
 from search.progress import Progress
 from search.recovery.ladder import TO_RECOVER
 from search.recovery.recoveries import read_recoveries
