@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from search.errors import SearchError
-from search.space.space import Choice
+from search.space.space import Choice, SearchSpace
 
 if TYPE_CHECKING:
     import optuna
@@ -54,6 +54,21 @@ def record_layer_table(study: "optuna.Study", rows: Sequence[TimedPolicy]) -> No
 def has_layer_table(study: "optuna.Study") -> bool:
     """Whether `record_layer_table` has written into the study."""
     return LAYER_TABLE in study.user_attrs
+
+
+def share_beside(table: Sequence[TimedPolicy], space: SearchSpace) -> float:
+    """The share of FP32's time that is in no layer: activations, attention, normalizations; 0 where that is not known.
+
+    Args:
+        table: Layers' times.
+        space: What its policies are of; the first choice of every knob leaves its layers alone.
+    """
+    untouched = {knob.name: knob.choices[0] for knob in space.knobs}
+    for timed in table:
+        # Where a layer could not be told from others, what is left is not known to be beside the layers.
+        if timed.params == untouched and set(space.layers) <= set(timed.shares):
+            return max(0.0, 1.0 - sum(timed.shares.values()))
+    return 0.0
 
 
 def recorded_layer_table(study: "optuna.Study") -> tuple[TimedPolicy, ...]:

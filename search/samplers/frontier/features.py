@@ -24,6 +24,7 @@ class Design:
         is_own: Which weights are single layers' deviations from what is shared.
         owner: The shared feature that they are in proportion to; the feature itself where there is none.
         weight: How much of that is the layer's.
+        is_beside: Which weights are what runs beside a layer, and no part of it.
         never_negative: The entries of the tables that nothing can lower below 0.
     """
 
@@ -35,6 +36,7 @@ class Design:
     is_own: NDArray[np.bool_]
     owner: Choices
     weight: Array
+    is_beside: NDArray[np.bool_]
     never_negative: NDArray[np.bool_]
 
     def rows(self, choices: Choices) -> Rows:
@@ -50,6 +52,10 @@ class Design:
     def part(self, table: int, choices: Choices) -> Rows:
         """The features of one table alone, shape (assignments, features)."""
         return sparse.csr_array(self.terms[self.layout.entries(choices)[:, table]])
+
+    def alone(self, table: int, choices: Choices) -> Rows:
+        """As `part`, without what runs beside the layer."""
+        return sparse.csr_array(self.part(table, choices).multiply(~self.is_beside))
 
     def energy(self, weights: Array) -> Energy:
         """The sum that these weights describe."""
@@ -77,9 +83,17 @@ class Features:
     _is_own: list[bool] = field(default_factory=list)
     _owners: list[int] = field(default_factory=list)
     _weights: list[float] = field(default_factory=list)
+    _is_beside: list[bool] = field(default_factory=list)
 
     def add(
-        self, mean: float, deviation: float, *, own: bool = False, owner: int | None = None, weight: float = 1.0
+        self,
+        mean: float,
+        deviation: float,
+        *,
+        own: bool = False,
+        owner: int | None = None,
+        weight: float = 1.0,
+        beside: bool = False,
     ) -> int:
         """A new feature."""
         position = len(self._means)
@@ -88,12 +102,13 @@ class Features:
         self._deviations.append(deviation)
         self._owners.append(position if owner is None else owner)
         self._weights.append(weight)
+        self._is_beside.append(beside)
         return position
 
-    def share(self, reason: Reason, belief: Belief) -> int:
+    def share(self, reason: Reason, belief: Belief, *, beside: bool = False) -> int:
         """The shared feature of `reason`; new the first time."""
         if reason not in self.shared:
-            self.shared[reason] = self.add(belief.mean, belief.deviation)
+            self.shared[reason] = self.add(belief.mean, belief.deviation, beside=beside)
         return self.shared[reason]
 
     def term(self, entries: ArrayLike, feature: int, factors: ArrayLike) -> None:
@@ -127,5 +142,6 @@ class Features:
             is_own=np.array(self._is_own),
             owner=np.array(self._owners),
             weight=np.array(self._weights),
+            is_beside=np.array(self._is_beside),
             never_negative=never_negative,
         )

@@ -48,7 +48,7 @@ def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy
             continue
         for layer, share in timed.shares.items():
             if layer in place:
-                row = design.part(place[layer], choices[None])
+                row = design.alone(place[layer], choices[None])
                 yield row, share, float(np.hypot(_PROFILE_SHARE * share, _PROFILE_FLOOR))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from search.errors import SearchError
 from search.layers.effects import NO_EFFECTS, Effects, powered, recorded_damage_effects, recorded_damage_exponent
 from search.layers.graph import recorded_layer_graph
-from search.layers.table import recorded_layer_table
+from search.layers.table import recorded_layer_table, share_beside
 from search.samplers.frontier.knowledge import Knowledge
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.trained import trained_priors
@@ -37,14 +37,14 @@ def open_knowledge(
             f"the study {study.study_name!r} is not the frontier sampler's: it does not say which space it "
             "searches; begin it with `paretune search`, or choose another sampler"
         )
-    graph = recorded_layer_graph(study)
+    graph, table = recorded_layer_graph(study), recorded_layer_table(study)
     exponent = recorded_damage_exponent(study)
     known = powered({**recorded_damage_effects(study), **damage_effects}, exponent)
     return Knowledge(
         lay_out(space, graph),
-        cost=Priors(kind="cost", effects=cost_effects),
+        cost=Priors(kind="cost", effects=cost_effects, beside=share_beside(table, space)),
         damage=Priors(kind="damage", effects=known, exponent=exponent),
         trained=None if trained_epochs(study) is None else trained_priors(known, exponent),
-        layer_table=recorded_layer_table(study),
+        layer_table=table,
         damage_exponent=exponent,
     )

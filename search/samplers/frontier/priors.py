@@ -42,11 +42,13 @@ class Priors:
             units of the largest value seen.
         effects: What is known of single choices; they replace the beliefs about these.
         exponent: Which power of the divergence.
+        beside: Of a cost: the share of FP32's that a profile puts down to no layer.
     """
 
     kind: Literal["cost", "damage", "constraint"]
     effects: Effects = field(default_factory=lambda: NO_EFFECTS)
     exponent: float = 1.0
+    beside: float = 0.0
 
     def of_choice(self, knob: Knob, choice: Choice) -> tuple[Reason, Belief]:
         """The belief about a choice of a knob."""

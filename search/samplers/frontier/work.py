@@ -2,7 +2,8 @@
 
 A number format has a price per multiply-add, per element written, per element gathered and per operator, for each kind
 of operator, which all layers share; a layer's own differ from them. Where two neighbours differ in format, or outputs
-are combined, there is a price per place and per element that crosses. A layer that is gone has none of these.
+are combined, there is a price per place and per element that crosses. What a profile puts down to no layer has a price
+per element that layers write. A layer that is gone has none of these.
 """
 
 import numpy as np
@@ -24,6 +25,11 @@ _KIND_DEVIATION = {"macs": 0.15, "written": 0.04, "gathered": 0.08, "operators":
 _OWN_DEVIATION = {"macs": 0.17, "written": 0.04, "gathered": 0.03, "operators": 0.01}
 _RANKED_DEVIATION = 0.12
 _PRESENCE_DEVIATION = 0.03
+
+# What runs beside the layers is believed to be in proportion to what they write, and to go with it. Some does not: an
+# attention's scores do not depend on its heads' width.
+_BESIDE_DEVIATION = 0.5
+_OWN_BESIDE_DEVIATION = 1.0
 
 _CHANGE = Belief(mean=0.01, deviation=0.03, spread=0.05, floor=0.0)
 _CHANGE_ELEMENTS = Belief(mean=0.05, deviation=0.04, spread=0.03, floor=0.0)
@@ -79,6 +85,12 @@ def _add_layer(made: Features, form: LayerForms, priors: Priors, units: Array, s
             made.term(entries[masked], made.share(("mask", f"{name} {mask}"), skipped), summed[0, masked])
     alive = np.flatnonzero(~form.is_gone)
     made.term(entries[alive], made.add(0.0, _PRESENCE_DEVIATION, own=True), 1.0 / count)
+    if priors.beside > 0:
+        amounts = form.written[alive] / units[1]
+        beside = Belief(mean=priors.beside, deviation=_BESIDE_DEVIATION * priors.beside, spread=0.0, floor=0.0)
+        made.term(entries[alive], made.share(("beside", ""), beside, beside=True), amounts)
+        own = made.add(0.0, _OWN_BESIDE_DEVIATION * priors.beside, own=True, beside=True)
+        made.term(entries[alive], own, amounts)
 
 
 def _add_crossing(made: Features, crossing: Crossing, variables: Variables, units: Array, start: int) -> None:

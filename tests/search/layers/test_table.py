@@ -8,7 +8,15 @@ import optuna
 import pytest
 
 from search.errors import SearchError
-from search.layers.table import LAYER_TABLE, TimedPolicy, has_layer_table, record_layer_table, recorded_layer_table
+from search.layers.table import (
+    LAYER_TABLE,
+    TimedPolicy,
+    has_layer_table,
+    record_layer_table,
+    recorded_layer_table,
+    share_beside,
+)
+from search.space.space import Knob, SearchSpace
 
 ROWS = (
     TimedPolicy(params={"bits/a": "fp32", "sparsity/a": 0.0}, shares={"a": 0.75, "b": 0.2}),
@@ -45,3 +53,16 @@ def test_a_newer_record_is_refused() -> None:
 def test_a_share_is_a_share(share: float) -> None:
     with pytest.raises(ValueError, match="finite and at least 0"):
         TimedPolicy(params={}, shares={"a": share})
+
+
+def test_what_is_in_no_layer_is_beside_them_if_each_layer_was_timed() -> None:
+    knobs = (
+        Knob(name="bits/a", layers=("a",), choices=("fp32", "int8")),
+        Knob(name="sparsity/a", layers=("a",), choices=(0.0, 0.5)),
+    )
+    two, three = (SearchSpace(layers=layers, knobs=knobs) for layers in (("a", "b"), ("a", "b", "c")))
+    assert share_beside(ROWS, two) == pytest.approx(0.05)
+    assert share_beside(ROWS, three) == 0.0
+    assert share_beside(ROWS[1:], two) == 0.0
+    slow = TimedPolicy(params=ROWS[0].params, shares={"a": 0.9, "b": 0.2})
+    assert share_beside([slow], two) == 0.0

@@ -149,6 +149,21 @@ def test_profiled_layers_say_what_no_trial_has_said_yet() -> None:
     assert knowledge(study).predict_cost([params])[0][0] > 0.94
 
 
+def test_what_runs_beside_the_layers_goes_with_them() -> None:
+    """Of a network that spends most of its time between its layers half the channels are half of that too."""
+    narrow = {knob.name: 0.5 if knob.kind == "sparsity" else knob.choices[0] for knob in SPACE.knobs}
+    expected = {}
+    for share in (1.0, 0.3):
+        study = begin()
+        shares = {name: share * GRAPH.share(name) for name in LAYERS}
+        halved = {name: 0.3 * each for name, each in shares.items()}
+        rows = [TimedPolicy(params=SPACE.params(0), shares=shares), TimedPolicy(params=narrow, shares=halved)]
+        record_layer_table(study, rows)
+        expected[share] = knowledge(study).predict_cost([narrow])[0][0]
+    assert expected[1.0] == pytest.approx(0.3, abs=0.1)
+    assert expected[0.3] == pytest.approx(0.3 * 0.3 + 0.7 * 0.5, abs=0.1)
+
+
 def test_swept_times_of_single_choices_are_believed() -> None:
     effects = {("bits/b", "int8"): Effect(mean=0.1, deviation=0.01)}
     found = open_knowledge(begin(), cost_effects=effects)
