@@ -1,8 +1,9 @@
 """Training in the midst of a search: every candidate that promises something is trained before it gets its values.
 
 So all values of such a study are of one kind, whichever sampler learns from them: those of candidates after recovery.
-What a training wins nothing back of is what it was, as FP32 is, and has its own values; what is not worth a training
-(`search.recovery.promise`) ends without any. What each policy gives untrained stands beside in the trial.
+What is not known to have lost anything, as FP32, is its own recovered self, and so is what a training wins nothing back
+of; what is not worth a training (`search.recovery.promise`) ends without values. What each policy gives untrained
+stands beside in the trial.
 
 A training that is interrupted goes on from its checkpoint when its trial is tried again, and what was trained but not
 measured is not trained again.
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import optuna
 
 _TELL_EVERY_S = 1.0
+_NOTHING_LOST = "it lost nothing that the samples can tell, and a training could win back"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -128,8 +130,10 @@ class TrialTrainer:
         reason = "" if watch is None else watch.verdict(watch.scores, untrained.cost_ratio_low)
         if reason:
             return _stopped(untrained, len(self.evaluator.samples), reason)
-        if untrained.metric_drop <= 0:
-            return _as_it_is(trial, untrained, "it lost nothing that a training could win back")
+        if untrained.metric_drop_low <= 0:
+            return _as_it_is(
+                trial, untrained, "it lost nothing that the samples can tell, and a training could win back"
+            )
         asked = self._asked(candidate.digest)
         self._listen = self._listener(trial.number, until_s, tell)
         try:

@@ -161,12 +161,14 @@ def test_what_a_training_wins_nothing_back_of_is_what_it_was(
     assert bench.files() == []
 
 
-@pytest.mark.parametrize("drop", [0.0, -0.001])
-def test_what_lost_nothing_is_not_trained(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, drop: float) -> None:
+@pytest.mark.parametrize("drop", [0.0, -0.001, 0.004])
+def test_what_may_have_lost_nothing_is_not_trained(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, drop: float
+) -> None:
     bench, trial = Bench(folder, monkeypatch), Trial()
-    as_good = replace(UNTRAINED, metric_drop=drop)
+    as_good = replace(UNTRAINED, metric_drop=drop, metric_drop_low=drop - 0.005)
     assert bench.go_on(trial, as_good) is as_good
-    assert trial.user_attrs == {NOT_TRAINED: "it lost nothing that a training could win back"}
+    assert trial.user_attrs == {NOT_TRAINED: "it lost nothing that the samples can tell, and a training could win back"}
     assert bench.trained == []
 
 
