@@ -131,9 +131,7 @@ class TrialTrainer:
         if reason:
             return _stopped(untrained, len(self.evaluator.samples), reason)
         if untrained.metric_drop_low <= 0:
-            return _as_it_is(
-                trial, untrained, "it lost nothing that the samples can tell, and a training could win back"
-            )
+            return _as_it_is(trial, untrained, _NOTHING_LOST)
         asked = self._asked(candidate.digest)
         self._listen = self._listener(trial.number, until_s, tell)
         try:
