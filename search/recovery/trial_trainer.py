@@ -24,6 +24,7 @@ from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.settings import RecoverySettings
 from compress.stitch import Candidate, Compressor
 from latency import MeasurementError
+from search.errors import SearchError
 from search.figures import is_fraction
 from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
@@ -97,14 +98,27 @@ class TrialTrainer:
         return self._typical.seconds or 0.0
 
     def begin(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
-        """Take in what earlier sessions have trained, and clear away what they did not come to."""
-        for trial in trials:
-            if trial.state.name not in {"COMPLETE", "PRUNED"}:
-                continue
-            self._done.append(self._asked(built_digest(trial)))
-            path = weights_path(self.folder, trial.user_attrs[OUTCOME]["digest"])
-            if TRAINED_FROM in trial.user_attrs and path.is_file():
-                self._relatives.add(path.stem, RecoveredWeights.load(path))
+        """Take in what earlier sessions have trained, and clear away what they did not come to.
+
+        Raises:
+            SearchError: They did so in another folder, where the weights are.
+        """
+        ended = [trial for trial in trials if trial.state.name in {"COMPLETE", "PRUNED"}]
+        self._done += [self._asked(built_digest(trial)) for trial in ended]
+        paths = [
+            weights_path(self.folder, trial.user_attrs[OUTCOME]["digest"])
+            for trial in ended
+            if TRAINED_FROM in trial.user_attrs
+        ]
+        there = [path for path in paths if path.is_file()]
+        if paths and not there:
+            raise SearchError(
+                f"the weights of the {len(paths)} candidates that this study has trained are not in "
+                f"{str(self.folder.recovered_path)!r}; go on in the folder in which the search was begun, or copy its "
+                f"{self.folder.recovered_path.name}/ there"
+            )
+        for path in there:
+            self._relatives.add(path.stem, RecoveredWeights.load(path))
         self.tidy()
 
     def tidy(self) -> None:

@@ -22,7 +22,8 @@ from .test_telling import STATE
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--recover", "all"], "--recover takes one of off, front, got 'all'"),
+        (["--recover", "all"], "--recover takes one of off, front, search, got 'all'"),
+        (["--recover", "front", "--recover-search-epochs", "2"], "how the search trains; give --recover search too"),
         (["--recover-epochs", "5"], "--recover-epochs and --recover-time say how to recover; give --recover front too"),
         (["--recover-time", "5m"], "give --recover front too"),
         (["--recover", "front", "--recover-time", "soon"], "--recover-time takes a duration such as 8h, 90m or 1h30m"),

@@ -13,6 +13,7 @@ from compress.errors import CompressionError
 from compress.recovery.lineage import TrainingProgress
 from compress.recovery.settings import RecoverySettings
 from latency import MeasurementError
+from search.errors import SearchError
 from search.folder.run_folder import RunFolder
 from search.recovery import trial_trainer
 from search.recovery.promise import Promise
@@ -239,3 +240,8 @@ def test_later_ones_begin_with_the_nearest_weights_those_of_earlier_sessions_too
     assert again.files() == [f"{'e' * 64}.safetensors"], "what a killed session left of it is cleared away"
     again.go_on(Trial(6))
     assert again.trained[0][1] == f"{'e' * 64}.safetensors"
+    elsewhere = Bench(RunFolder(folder.path / "other"), monkeypatch)
+    with pytest.raises(
+        SearchError, match=r"the weights of the 1 candidates .* go on in the folder in which the search"
+    ):
+        elsewhere.trainer.begin(trials)
