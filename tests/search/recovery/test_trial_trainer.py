@@ -242,6 +242,6 @@ def test_later_ones_begin_with_the_nearest_weights_those_of_earlier_sessions_too
     assert again.trained[0][1] == f"{'e' * 64}.safetensors"
     elsewhere = Bench(RunFolder(folder.path / "other"), monkeypatch)
     with pytest.raises(
-        SearchError, match=r"the weights of the 1 candidates .* go on in the folder in which the search"
+        SearchError, match=r"the weights of the 1 candidates .* go on in the folder in which"
     ):
         elsewhere.trainer.begin(trials)
