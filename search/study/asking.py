@@ -119,9 +119,10 @@ def _begin(
             )
         )
     trial = study.ask()
-    if trial.user_attrs.get(WORKER) != worker:
+    known = study.get_trials(deepcopy=False)[trial.number]  # a trial asks the storage for each of its attributes
+    if known.user_attrs.get(WORKER) != worker:
         trial.set_user_attr(WORKER, worker)
-    params = trial.params
+    params = known.params
     # Of what is there Optuna would make the distributions anew and compare them, knob by knob.
     is_whole = all(knob.name in params for knob in space.knobs)
     return trial, space.policy(params) if is_whole else space.suggest(trial)

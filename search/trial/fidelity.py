@@ -67,11 +67,12 @@ class Fidelity:
     def watch(self, trial: "optuna.Trial") -> Watch:
         """Begin a trial: what it is expected to cost is written into it."""
         trials = self.study.get_trials(deepcopy=False)
+        known = trials[trial.number]  # a trial asks the storage for each of its attributes
         self._read(trials)
         predicted = low = None
         if len(self.rivals) >= _LEAST_POINTS:
             self.model.learn(self.study.study_name, trials)
-            means, deviations = self.model.predict_cost([trial.params])
+            means, deviations = self.model.predict_cost([known.params])
             prediction = Prediction(cost_ratio=float(means[0]), cost_deviation=float(deviations[0]))
             trial.set_user_attr(PREDICTED, prediction.to_attribute())
             predicted, low = prediction.cost_ratio, self.record.lowest(prediction)
@@ -80,7 +81,7 @@ class Fidelity:
             samples=len(self.samples),
             predicted=predicted,
             predicted_low=low,
-            may_stop=self.stops and LABEL not in trial.user_attrs,
+            may_stop=self.stops and LABEL not in known.user_attrs,
             is_audited=trial.number % _AUDITED_ONE_IN == 0,
         )
 
