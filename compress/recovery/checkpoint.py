@@ -60,7 +60,6 @@ class Checkpoint:
             "kept_step": self.kept_step,
             "kept": {
                 "loss": self.kept.loss,
-                "damage": self.kept.damage,
                 "ranges": {name: list(found) for name, found in self.kept.ranges.items()},
             },
             "history": [asdict(point) for point in self.history],
@@ -91,7 +90,6 @@ class Checkpoint:
                 ranges=None if header["ranges"] is None else _ranges(header["ranges"]),
                 kept=Judgement(
                     loss=float(header["kept"]["loss"]),
-                    damage=float(header["kept"]["damage"]),
                     weights={
                         name.removeprefix(_KEPT): array for name, array in arrays.items() if name.startswith(_KEPT)
                     },

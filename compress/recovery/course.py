@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from compress.recovery.checkpoint import Checkpoint
 from compress.recovery.judgement import Judgement
-from compress.recovery.learning_rate import peak_rate, share_of_peak
+from compress.recovery.learning_rate import share_of_peak, try_rates
 from compress.recovery.lessons import Lesson, Lessons
 from compress.recovery.lineage import LossPoint, TrainingProgress
 from compress.recovery.settings import RecoverySettings
@@ -23,6 +24,7 @@ Listener = Callable[[TrainingProgress], None]
 _CHECKPOINT_EVERY_S = 15.0
 _POINTS_PER_EPOCH = 8
 _MEMORY = 0.95
+_SMALLEST = 1e-9
 
 
 class Course:
@@ -95,7 +97,7 @@ class Course:
         loss, score, since = math.nan, math.nan, _Sums()
         if self._kept is None:
             self._kept = self._training.judge(self._held_out)
-            self.rate = self._settings.learning_rate or peak_rate(self._kept.damage)
+            self.rate = self._settings.learning_rate or self._try_rates(self._kept, listener)
         try:
             for lesson in self._batches():
                 progress = self.progress
@@ -122,6 +124,26 @@ class Course:
         finally:
             self._save()
 
+    def _try_rates(self, first: Judgement, listener: Listener | None) -> float:
+        began, done = self._clock(), 0
+
+        def tell(loss: float) -> None:
+            nonlocal done
+            done += 1
+            if listener is not None:
+                left_s = (self._clock() - began) / done * self._steps
+                listener(replace(self._said(loss, None), seconds_left=left_s))
+
+        return try_rates(
+            self._training,
+            first.weights,
+            self._lessons,
+            batch_size=self._settings.batch_size,
+            seed=self._settings.seed,
+            steps=self._steps,
+            told=tell,
+        )
+
     def _look(self) -> None:
         """Keep the weights as they are now if they are the best so far."""
         found = self._training.judge(self._held_out)
@@ -140,13 +162,13 @@ class Course:
     def _said(self, loss: float, score: float | None) -> TrainingProgress:
         progress = self.progress
         return TrainingProgress(
-            epoch=(self.step - 1) // self._per_epoch + 1,
+            epoch=max(self.step - 1, 0) // self._per_epoch + 1,
             epochs=self._settings.epochs,
             step=self.step,
             steps=self._steps,
             loss=loss,
             score=score,
-            seconds_left=max(0.0, self.seconds * (1.0 - progress) / progress),
+            seconds_left=max(0.0, self.seconds * (1.0 - progress) / max(progress, _SMALLEST)),
         )
 
     def _save(self) -> None:

@@ -96,18 +96,6 @@ def distillation(
     return torch.stack(losses).sum()
 
 
-def ignorance(teacher: "Tensors", answers: tuple[Answer, ...]) -> "Tensors":
-    """The answers of a network that has looked at nothing: equal scores, the mean of numbers."""
-    import torch
-
-    return {
-        answer.tensor: torch.zeros_like(teacher[answer.tensor])
-        if answer.class_axis is not None
-        else teacher[answer.tensor].mean().expand_as(teacher[answer.tensor])
-        for answer in answers
-    }
-
-
 def label_loss(scores: "torch.Tensor", targets: "torch.Tensor", answer: Answer) -> "torch.Tensor | None":
     """The loss against targets: cross-entropy of scores, squared error of numbers; None where neither fits."""
     from torch.nn import functional

@@ -15,13 +15,10 @@ class Judgement:
 
     Attributes:
         loss: What training makes small, hints left out.
-        damage: How much of what the original network knows is lost: the difference from its answers, over that of an
-            answer that knows nothing (equal scores, or the mean). 0 for the original itself; it may exceed 1.
         weights: By initializer name.
         ranges: By tensor name.
     """
 
     loss: float
-    damage: float
     weights: Mapping[str, NDArray[np.float32]]
     ranges: Mapping[str, Range]

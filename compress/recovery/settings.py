@@ -16,8 +16,7 @@ class RecoverySettings:
         batch_size: Samples per step.
         time_limit_s: Seconds after which training winds up, all epochs done or not; None for no limit.
         seed: Decides orders and mixtures of samples.
-        learning_rate: Of AdamW, at its peak; None for one that follows the candidate's damage
-            (`compress.recovery.learning_rate`).
+        learning_rate: Of AdamW, at its peak; None for one that is tried out (`compress.recovery.learning_rate`).
         weight_decay: Of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101).
         temperature: By which both networks' scores are divided before they are compared (Hinton et al. 2015,
             arXiv:1503.02531).
@@ -40,7 +39,7 @@ class RecoverySettings:
     learning_rate: float | None = None
     weight_decay: float = 1e-4
     temperature: float = 2.0
-    label_weight: float = 0.1
+    label_weight: float = 0.5
     hint_weight: float = 0.0
     mixing: float = 0.3
     float_share: float = 0.7

@@ -10,7 +10,7 @@ from torch import nn
 
 from compress.formats.scheme import Range
 from compress.recovery.device import fetch, find_device, place
-from compress.recovery.distillation import Answer, answers_of, distillation, ignorance, label_loss
+from compress.recovery.distillation import Answer, answers_of, distillation, label_loss
 from compress.recovery.errors import UntrainableError
 from compress.recovery.float_structure import FloatStructure
 from compress.recovery.hints import hint_loss, hints_of
@@ -27,7 +27,6 @@ from compress.stitch import Compressor
 
 _RANGE_SAMPLES = 256
 _RANGE_BATCH = 32
-_SMALLEST = 1e-12
 
 
 class Training:
@@ -64,8 +63,11 @@ class Training:
         self._hints = hints_of(compressor.network, structure) if settings.hint_weight else {}
         self._answers = self._compare()
         self._blends = all(np.issubdtype(a.dtype, np.floating) for run in lessons.runs for a in run.feeds.values())
-        masks = {name: place(mask, self._device) for name, mask in masks_of(structure).items()}
-        self._optimizer = Optimizer(self.weights, masks, settings.weight_decay)
+        self._masks = {name: place(mask, self._device) for name, mask in masks_of(structure).items()}
+        self._optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> Optimizer:
+        return Optimizer(self.weights, self._masks, self._settings.weight_decay)
 
     def _compare(self) -> tuple[Answer, ...]:
         run = self._lessons.runs[0]
@@ -77,10 +79,11 @@ class Training:
         return answers
 
     def begin_with(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take other first weights, of every initializer that is learned."""
+        """Begin anew, in floats, with other weights of every initializer that is learned."""
         with torch.no_grad():
             for name, parameter in self.weights.items():
                 parameter.copy_(place(weights[name], self._device))
+        self._optimizer = self._new_optimizer()
 
     @property
     def is_rounded(self) -> bool:
@@ -157,33 +160,25 @@ class Training:
         """
         rehearsal = self._rehearsal or self._rehearse(self.observed(range_tensors(self._structure)))
         wanted = [answer.tensor for answer in self._answers]
-        losses, differences, ignorances, counts = [], [], [], []
+        losses, counts = [], []
         for lesson in lessons.in_order(self._settings.batch_size):
             feeds = self._placed(lesson)
-            teacher = self._teacher.ask(feeds, wanted)
             with torch.no_grad():
-                student = rehearsal(feeds, wanted)
-                losses.append(float(self._loss(student, teacher, lesson.targets)))
-                differences.append(float(self._difference(student, teacher)))
-                ignorances.append(float(self._difference(ignorance(teacher, self._answers), teacher)))
+                loss = self._loss(rehearsal(feeds, wanted), self._teacher.ask(feeds, wanted), lesson.targets)
+            losses.append(float(loss))
             counts.append(len(lesson))
-        loss, difference, most = (
-            float(np.average(found, weights=counts)) for found in (losses, differences, ignorances)
-        )
         return Judgement(
-            loss=loss,
-            damage=difference / max(most, _SMALLEST),
+            loss=float(np.average(losses, weights=counts)),
             weights={name: fetch(parameter) for name, parameter in self.weights.items()},
             ranges=self._ranges(rehearsal),
         )
 
-    def _difference(self, student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return distillation(student, teacher, self._answers, self._settings.temperature)
-
     def _loss(
         self, student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], targets: NDArray[Any] | None
     ) -> torch.Tensor:
-        loss, share, first = self._difference(student, teacher), self._settings.label_weight, self._answers[0]
+        settings, first = self._settings, self._answers[0]
+        loss = distillation(student, teacher, self._answers, settings.temperature)
+        share = settings.label_weight
         if share and targets is not None:
             labels = label_loss(student[first.tensor], place(targets, self._device), first)
             if labels is not None:

@@ -17,7 +17,7 @@ from compress.policy import Policy
 from compress.recovery.build_recovered import build_recovered
 from compress.recovery.errors import UntrainableError
 from compress.recovery.float_structure import FloatStructure
-from compress.recovery.learning_rate import LARGEST, SMALLEST
+from compress.recovery.learning_rate import RATES
 from compress.recovery.lessons import Lessons
 from compress.recovery.lineage import TrainingProgress
 from compress.recovery.recover import recover
@@ -143,20 +143,18 @@ def test_training_leaves_nothing_worse_than_it_found(
     assert again.digest == torn.digest
 
 
-def test_the_learning_rate_follows_the_damage(
-    load: Callable[[str], Loaded], subject: tuple[Compressor, Policy, Lessons]
-) -> None:
-    compressor, policy, lessons = subject
-    network = load("depthwise_clip").network
-    mild = mixed(network, names_of(network))
-    shaken, damaged = (
-        recover(compressor, asked, lessons, replace(SETTINGS, epochs=1, learning_rate=None)).lineage.learning_rate
-        for asked in (mild, narrowed(compressor, 0.75, start=mild))
-    )
-    assert shaken is not None
-    assert damaged is not None
-    assert SMALLEST <= shaken < damaged <= LARGEST
-    assert recover(compressor, policy, lessons, SETTINGS).lineage.learning_rate == SETTINGS.learning_rate
+def test_a_learning_rate_is_tried_out(subject: tuple[Compressor, Policy, Lessons]) -> None:
+    heard: list[TrainingProgress] = []
+    settings = replace(SETTINGS, epochs=1, learning_rate=None)
+    recovered = recover(*subject, settings, listener=heard.append)
+    assert recovered.lineage.learning_rate in RATES
+    assert recover(*subject, settings).digest == recovered.digest
+    given = replace(settings, learning_rate=recovered.lineage.learning_rate)
+    assert recover(*subject, given).digest == recovered.digest, "trials leave nothing behind"
+    trials = [progress for progress in heard if not progress.step]
+    assert len(trials) >= 2 * 8
+    assert all(progress.seconds_left >= 0 for progress in heard)
+    assert recover(*subject, SETTINGS).lineage.learning_rate == SETTINGS.learning_rate
 
 
 def test_masked_weights_stay_zero(load: Callable[[str], Loaded], subject: tuple[Compressor, Policy, Lessons]) -> None:
