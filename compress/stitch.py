@@ -269,14 +269,18 @@ class Compressor:
         order = self._removal_order(group.name)
         return self._readers.damage(group, np.sort(order[len(order) - kept :]))
 
-    def find_removal_orders(self) -> None:
-        """Find for every group in which order its units go, side by side: policies that narrow groups need them."""
-        largest_first = sorted(self.groups, key=lambda name: -self.groups[name].unit_count)
-        with single_threaded(), ThreadPoolExecutor(self._threads) as threads:
-            list(threads.map(self._removal_order, largest_first))
-
     def _removal_order(self, name: str) -> NDArray[np.int64]:
-        """The units of a group, the one that goes first first; found once."""
+        """The units of a group, the one that goes first first; found once.
+
+        Whoever has threads searches, and will ask for the orders of all groups: they are found side by side.
+        """
+        if self._threads > 1 and ("removal order", name) not in self._store:
+            largest_first = sorted(self.groups, key=lambda group: -self.groups[group].unit_count)
+            with single_threaded(), ThreadPoolExecutor(self._threads) as threads:
+                list(threads.map(self._found_order, largest_first))
+        return self._found_order(name)
+
+    def _found_order(self, name: str) -> NDArray[np.int64]:
         group = self.groups[name]
         return self._store.get(("removal order", name), lambda: (self._readers.removal_order(group),))[0]
 

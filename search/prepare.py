@@ -23,7 +23,6 @@ from search.progress import Listener, Progress
 from search.space.left_out import formats_left_out, words_of_left_out
 from search.space.space import SearchSpace, build_space
 from search.stages import StageClock
-from search.trial.turns import in_turn
 from workloads import Workload
 
 RANGES_VERSION = 1
@@ -72,8 +71,6 @@ def prepare(
         calibration = _read_calibration(workload, network, folder, threads, memory_bytes, listener)
     with stages.stage("compressor"):
         compressor = _make_compressor(workload, profile, network, calibration, folder, threads)
-    with in_turn(stages, "building"):
-        compressor.find_removal_orders()
     left_out = formats_left_out(network.layers, profile)
     for line in words_of_left_out(left_out, network.layers, profile):
         listener(Progress(stage="calibration", done=1, total=1, note=line))

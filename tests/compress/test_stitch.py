@@ -157,6 +157,20 @@ def test_layers_made_side_by_side_have_the_same_bytes(load: Callable[[str], Load
         assert beside.build(policy).onnx_bytes == alone.build(policy).onnx_bytes
 
 
+def test_channels_go_in_the_same_order_whether_orders_are_found_alone_or_side_by_side(
+    load: Callable[[str], Loaded],
+) -> None:
+    loaded = load("residual")
+    alone, beside = loaded.compressor(), loaded.compressor(threads=4)
+    policies = [policy for policy in assorted(alone, 4).values() if alone.plan(policy).kept]
+    assert policies
+    for policy in policies:
+        kept, same = alone.plan(policy).kept, beside.plan(policy).kept
+        assert {name: units.tolist() for name, units in kept.items()} == {
+            name: units.tolist() for name, units in same.items()
+        }
+
+
 def test_without_threads_nothing_can_be_made(load: Callable[[str], Loaded]) -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         load("residual").compressor(threads=0)
