@@ -1,8 +1,8 @@
 """Takes the figures of every policy of a small real network: `python -m benchmarks.tabulate --work DIR --table FILE`.
 
-Some twenty minutes of one core for the first pass over all policies, ten for each further one, which makes latencies
-more exact. It goes on where it was stopped, and several may work
-on one folder. `benchmarks.sampler_efficiency` reads benchmarks/tabulated/table.npz.
+Some twenty minutes of one core for the first pass over all policies, four to ten for each further one, which makes
+latencies more exact. It goes on where it was stopped, and several may work on one folder.
+`benchmarks.sampler_efficiency` reads benchmarks/tabulated/table.npz.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def main() -> None:
         "--passes",
         type=int,
         nargs="*",
-        default=[1, 2],
+        default=range(1, 9),
         help="which passes to take; the first scores and times every policy, each other one times all once more",
     )
     parser.add_argument("--table", type=Path, help="where the table goes; leave out to take figures only")
