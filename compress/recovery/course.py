@@ -24,6 +24,7 @@ Listener = Callable[[TrainingProgress], None]
 _CHECKPOINT_EVERY_S = 15.0
 _POINTS_PER_EPOCH = 8
 _MEMORY = 0.95
+_TRIALS_SHARE = 0.125
 _SMALLEST = 1e-9
 
 
@@ -125,7 +126,7 @@ class Course:
             self._save()
 
     def _try_rates(self, first: Judgement, listener: Listener | None) -> float:
-        began, done = self._clock(), 0
+        began, done, limit_s = self._clock(), 0, self._settings.time_limit_s
 
         def tell(loss: float) -> None:
             nonlocal done
@@ -142,6 +143,7 @@ class Course:
             seed=self._settings.seed,
             steps=self._steps,
             told=tell,
+            is_late=lambda: limit_s is not None and self._clock() - began > _TRIALS_SHARE * limit_s,
         )
 
     def _look(self) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RATES = (3e-3, 1e-3, 3e-4)
 """Of AdamW, at their peak."""
+UNTRIED = 1e-3
+"""Where there is no time to try them."""
 TOLERATED = 1.25
 _MOST_STEPS = 24
 _FEWEST_STEPS = 8
@@ -33,6 +35,7 @@ def try_rates(
     seed: int,
     steps: int,
     told: Callable[[float], None],
+    is_late: Callable[[], bool],
 ) -> float:
     """The largest rate that does not tear the network apart, of `RATES`; the training is left at `weights`.
 
@@ -50,6 +53,7 @@ def try_rates(
         seed: Of the batches.
         steps: Of the whole training; a sixteenth of them is tried, between 8 and 24.
         told: Told the loss after each step.
+        is_late: Whether trials have taken too long already: then it is `UNTRIED`.
     """
     count = max(_FEWEST_STEPS, min(_MOST_STEPS, int(steps * _SHARE)))
     batches = list(islice(_endless(lessons, batch_size, seed), count))
@@ -61,17 +65,31 @@ def try_rates(
             climb = min(1.0, (number + 1) / (len(batches) / 4))
             losses.append(training.step(lesson, number, rate * climb)[0])
             told(losses[-1])
+            if is_late():
+                raise _TooLateError
         found = float(np.mean(losses[-len(losses) // 4 :]))  # the first ones tell of the start, not of the rate
         return found if math.isfinite(found) else math.inf
 
+    try:
+        return _largest_bearable(loss_of)
+    except _TooLateError:
+        return UNTRIED
+    finally:
+        training.begin_with(weights)
+
+
+def _largest_bearable(loss_of: Callable[[float], float]) -> float:
     chosen, loss = RATES[0], loss_of(RATES[0])
     for smaller in RATES[1:]:
         below = loss_of(smaller)
         if loss <= TOLERATED * below:
             break
         chosen, loss = smaller, below
-    training.begin_with(weights)
     return chosen
+
+
+class _TooLateError(Exception):
+    """Trials have taken too long."""
 
 
 def share_of_peak(progress: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from compress.recovery.learning_rate import RATES, TOLERATED, share_of_peak, try_rates
+from compress.recovery.learning_rate import RATES, TOLERATED, UNTRIED, share_of_peak, try_rates
 from compress.recovery.lessons import Lesson, Lessons
 
 LESSONS = Lessons.of([{"x": np.zeros((20, 1), np.float32)}])
@@ -29,9 +29,18 @@ class _Bowl:
         return self._losses[min(self._losses, key=lambda peak: math.inf if peak < rate - 1e-12 else peak)], None
 
 
-def _tried(losses: dict[float, float], steps: int) -> tuple[float, _Bowl, list[float]]:
+def _tried(losses: dict[float, float], steps: int, *, most_steps: int = 1000) -> tuple[float, _Bowl, list[float]]:
     bowl, heard = _Bowl(losses), list[float]()
-    rate = try_rates(cast(Any, bowl), {}, LESSONS, batch_size=4, seed=0, steps=steps, told=heard.append)
+    rate = try_rates(
+        cast(Any, bowl),
+        {},
+        LESSONS,
+        batch_size=4,
+        seed=0,
+        steps=steps,
+        told=heard.append,
+        is_late=lambda: len(heard) >= most_steps,
+    )
     return rate, bowl, heard
 
 
@@ -59,6 +68,14 @@ def test_a_sixteenth_of_the_steps_is_tried(steps: int, tried: int) -> None:
     """More than there are batches, if need be."""
     _, bowl, _ = _tried(dict.fromkeys(RATES, 1.0), steps)
     assert len(bowl.rates) == 2 * tried
+
+
+@pytest.mark.parametrize("most_steps", [1, 30])
+def test_without_time_to_try_it_is_the_middle_one(most_steps: int) -> None:
+    rate, bowl, heard = _tried(dict.fromkeys(RATES, 1.0), 1500, most_steps=most_steps)
+    assert rate == UNTRIED
+    assert len(heard) == most_steps
+    assert len(bowl.begun) == most_steps // 24 + 2
 
 
 def test_the_rate_climbs_and_falls() -> None:
