@@ -148,8 +148,7 @@ def _between(drawn: Drawn, corners: Choices, generator: np.random.Generator) -> 
 
 def keeps(drawn: Drawn, pool: Choices) -> "np.typing.NDArray[np.bool_]":
     """Which assignments keep the constraints; where none does, those that break them least."""
-    over = excess(drawn, pool)
-    return np.asarray(over <= np.min(over) + 1e-12)
+    return _allowed(np.stack([np.zeros(len(pool)), *(energy.values(pool) for energy in drawn.constraints)]))
 
 
 def excess(drawn: Drawn, pool: Choices) -> Array:

@@ -20,7 +20,8 @@ class FrontierSampler(BaseSampler):
     ends, plus a price where neighbours' formats differ; the damage, a power of the outputs' divergence from FP32, is
     nearly a sum over layers too. Both are Bayesian linear models of all trials so far. Every proposal draws one sample
     of each, finds that sample's front by dynamic programming over the layers' graph (exactly, where the graph's tables
-    are small enough), and takes of it what would add most to the front that is known. Samples differ, so that parallel
+    are small enough), and takes of it and of what is next to it what is expected to add most to the known front; how
+    far metrics stray from what their divergence says is part of that expectation. Samples differ, so that parallel
     workers spread of themselves.
 
     It works on studies that hold their space (`search.study.space_record`) and the graph of their layers
