@@ -8,10 +8,10 @@ from search.point import TrialPoint
 
 
 def recovery_text(point: TrialPoint) -> str:
-    """Say what a point was before and how it was recovered: 'recovered from #12: ...'; '' where it was not."""
+    """Say when or from what a point was recovered, and how: 'recovered from #12: ...'; '' where it was not."""
     if not point.recovered_from:
         return ""
-    when = "trained in the search" if point.is_trial else f"recovered from #{point.number}"
+    when = "in the search" if point.is_trial else f"recovered from #{point.number}"
     return f"{when}: {point.recovery}"
 
 
@@ -32,9 +32,9 @@ def _said_of_search(facts: ReportFacts) -> str:
 
 
 def _said_of_rest(selection: Selection, facts: ReportFacts) -> str:
-    if not selection.before:
-        return ""
     count = sum(not point.is_trial for point in selection.front)
+    if not selection.before or (facts.search_epochs is not None and not count):
+        return ""
     gone = sum(all(point is not member for member in selection.front) for point in selection.before)
     how = "recovered" if facts.search_epochs is None else "trained on after it"
     return (

@@ -88,3 +88,23 @@ def test_the_page_explains_them_where_there_are_some(recovered_run: Any, make_ru
     assert "Recovered (#…r, triangles)" in text
     assert "of the front were recovered" in text
     assert "Recovered (#…r" not in page_text(*make_run())
+
+
+def test_a_run_that_trained_its_candidates_says_so_and_names_trials_as_trials(
+    recovered_run: Any, tmp_path: Path
+) -> None:
+    points, facts = recovered_run
+    trained = [replace(point, trained_in_search=bool(point.recovered_from)) for point in points]
+    facts = replace(facts, search_epochs=1)
+    text = " ".join(printed(trained, facts, width=400).split())
+    assert "Candidates were trained in the search, for 1 epoch each" in text
+    assert "in the search: distillation, 3 epochs" in text
+    assert "#…r" not in text, "nothing was trained on after the search"
+    page = page_text(trained, facts, run=tmp_path)
+    assert "Trained in the search (triangles)" in page
+    assert "for 1 epoch each" in page
+    after = [
+        replace(point, trained_in_search=bool(point.recovered_from) and index % 2 == 0)
+        for index, point in enumerate(points)
+    ]
+    assert "trained on after it (#…r); before, it had" in " ".join(printed(after, facts, width=400).split())
