@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     import optuna
 
 _TELL_EVERY_S = 1.0
-_NOTHING_LOST = "it lost nothing that the samples can tell, and a training could win back"
+_NOTHING_LOST = "what it lost is within one standard error, and too little to see a training win it back"
+_ENDS = 1.959964
+"""A 95% interval ends so many standard errors from its middle."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -144,7 +146,7 @@ class TrialTrainer:
         reason = "" if watch is None else watch.verdict(watch.scores, untrained.cost_ratio_low)
         if reason:
             return _stopped(untrained, len(self.evaluator.samples), reason)
-        if untrained.metric_drop_low <= 0:
+        if untrained.metric_drop - _standard_error(untrained) <= 0:
             return _as_it_is(trial, untrained, _NOTHING_LOST)
         asked = self._asked(candidate.digest)
         self._listen = self._listener(trial.number, until_s, tell)
@@ -216,6 +218,10 @@ def said_of_training(number: int, progress: TrainingProgress, metric: str) -> st
     """What a training is at: 'training #12, epoch 1/1, loss 0.21, top1 0.93'."""
     score = "" if progress.score is None else f", {metric} {progress.score:.4g}"
     return f"training #{number}, epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3g}{score}"
+
+
+def _standard_error(outcome: Outcome) -> float:
+    return (outcome.metric_drop - outcome.metric_drop_low) / _ENDS
 
 
 def _as_it_is(trial: "optuna.Trial", untrained: Outcome, reason: str) -> Outcome:

@@ -38,7 +38,7 @@ def recovered_of(result: RunResult) -> list[Any]:
 
 
 def steps_of(steps: Any) -> list[int]:
-    return [step.done for step in steps if step.stage == "recovery" and step.detail]
+    return [step.done for step in steps if step.stage == "recovery" and step.detail and step.done]
 
 
 def test_what_compression_cost_is_won_back(recovered: Finished) -> None:
@@ -116,7 +116,7 @@ def test_an_interrupted_training_goes_on_where_it_was(recovered: Finished, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         recovered.again(folder.path, stop)
-    assert seen == list(range(1, 21))
+    assert [done for done in seen if done] == list(range(1, 21)), "what comes before the first step is none"
     assert read_recoveries(folder) == kept
     assert [path.name for path in folder.recovered_path.glob("*.checkpoint.safetensors")]
     assert not folder.recovery_progress_path.exists()

@@ -162,14 +162,16 @@ def test_what_a_training_wins_nothing_back_of_is_what_it_was(
     assert bench.files() == []
 
 
-@pytest.mark.parametrize("drop", [0.0, -0.001, 0.004])
-def test_what_may_have_lost_nothing_is_not_trained(
+@pytest.mark.parametrize("drop", [0.0, -0.001, 0.002])
+def test_what_may_well_have_lost_nothing_is_not_trained(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, drop: float
 ) -> None:
     bench, trial = Bench(folder, monkeypatch), Trial()
     as_good = replace(UNTRAINED, metric_drop=drop, metric_drop_low=drop - 0.005)
     assert bench.go_on(trial, as_good) is as_good
-    assert trial.user_attrs == {NOT_TRAINED: "it lost nothing that the samples can tell, and a training could win back"}
+    assert trial.user_attrs == {
+        NOT_TRAINED: "what it lost is within one standard error, and too little to see a training win it back"
+    }
     assert bench.trained == []
 
 
@@ -241,7 +243,5 @@ def test_later_ones_begin_with_the_nearest_weights_those_of_earlier_sessions_too
     again.go_on(Trial(6))
     assert again.trained[0][1] == f"{'e' * 64}.safetensors"
     elsewhere = Bench(RunFolder(folder.path / "other"), monkeypatch)
-    with pytest.raises(
-        SearchError, match=r"the weights of the 1 candidates .* go on in the folder in which"
-    ):
+    with pytest.raises(SearchError, match=r"the weights of the 1 candidates .* go on in the folder in which"):
         elsewhere.trainer.begin(trials)
