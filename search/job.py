@@ -10,7 +10,7 @@ from search.folder.disk_errors import disk_errors
 from search.folder.run_folder import RunFolder
 from search.outlook import Budget
 from search.progress import Listener, Progress, silent
-from search.recovery.plan import DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, plan_of
+from search.recovery.plan import DEFAULT_DEVICE, DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, plan_of
 from search.results import RunResult
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.session import Session
@@ -37,6 +37,7 @@ def run(
     recover_epochs: int = DEFAULT_EPOCHS,
     recover_search_epochs: int = DEFAULT_SEARCH_EPOCHS,
     recover_time_s: float | None = None,
+    recover_device: str = DEFAULT_DEVICE,
     listener: Listener = silent,
 ) -> RunResult:
     """Search, recover if asked, confirm and report; on the folder of an earlier run, continue it.
@@ -65,6 +66,7 @@ def run(
         recover_search_epochs: The same for each candidate in the search, with `search`.
         recover_time_s: Seconds for all that comes after the search; None for a third of `time_s`, or half an hour where
             that is not given.
+        recover_device: Where candidates are trained: `cpu`, `cuda`, or `cuda:1` for the second card.
         listener: Told of every step.
 
     Raises:
@@ -77,9 +79,17 @@ def run(
     """
     started_s = time.monotonic()
     _check_call(trials, time_s, sampler, target_samples)
-    recovery = plan_of(recover, recover_epochs, recover_time_s, seed, search_epochs=recover_search_epochs)
+    recovery = plan_of(
+        recover,
+        recover_epochs,
+        recover_time_s,
+        seed,
+        search_epochs=recover_search_epochs,
+        device=recover_device,
+    )
     if recovery is not None:
         recovery.seconds_of(time_s)
+        recovery.require_device()
     stages = StageClock()
     listener(Progress(stage="export", done=0, total=1))
     with stages.stage("reading the workload"):

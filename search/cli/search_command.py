@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.inputs import HostOption, StorageOption
-from search.recovery.plan import CHOICES, DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, SEARCH
+from search.recovery.plan import CHOICES, DEFAULT_DEVICE, DEFAULT_EPOCHS, DEFAULT_SEARCH_EPOCHS, OFF, SEARCH
 from search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 
@@ -90,6 +90,10 @@ def search(
             "half an hour."
         ),
     ] = None,
+    recover_device: Annotated[
+        str,
+        typer.Option(metavar="cpu|cuda[:N]", help="With --recover: where candidates are trained; measured on TARGET."),
+    ] = DEFAULT_DEVICE,
     host: HostOption = None,
 ) -> None:
     """Search a network on a device and draw its Pareto front.
@@ -123,8 +127,11 @@ def search(
         raise typer.BadParameter(f"--sampler takes one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if recover not in CHOICES:
         raise typer.BadParameter(f"--recover takes one of {', '.join(CHOICES)}, got {recover!r}")
-    if recover == OFF and (recover_time is not None or recover_epochs != DEFAULT_EPOCHS):
-        raise typer.BadParameter("--recover-epochs and --recover-time say how to recover; give --recover front too")
+    how = (recover_time is not None, recover_epochs != DEFAULT_EPOCHS, recover_device != DEFAULT_DEVICE)
+    if recover == OFF and any(how):
+        raise typer.BadParameter(
+            "--recover-epochs, --recover-time and --recover-device say how to recover; give --recover front too"
+        )
     if recover != SEARCH and recover_search_epochs != DEFAULT_SEARCH_EPOCHS:
         raise typer.BadParameter("--recover-search-epochs says how the search trains; give --recover search too")
     console = Console()
@@ -149,6 +156,7 @@ def search(
             recover_epochs=recover_epochs,
             recover_search_epochs=recover_search_epochs,
             recover_time_s=None if recover_time is None else parse_duration_s(recover_time, "--recover-time"),
+            recover_device=recover_device,
             calibration_memory_bytes=int(calibration_memory * 2**30),
             listener=watch.listen,
         )

@@ -163,7 +163,9 @@ class Recoverer:
         import torch
 
         threads = min(self.threads, torch.get_num_threads())
-        return RecoverySettings(epochs=epochs, seed=self.plan.seed, threads=threads, time_limit_s=limit_s)
+        return RecoverySettings(
+            epochs=epochs, seed=self.plan.seed, threads=threads, time_limit_s=limit_s, device=self.plan.device
+        )
 
     def _asked(self, point: TrialPoint) -> Asked:
         return built_digest(point), self.plan.epochs, self.plan.seed, self.lessons.digest

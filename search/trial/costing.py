@@ -61,9 +61,7 @@ class Costing:
             TargetError: The target is gone.
         """
         with self._stages.stage("latency overhead"):
-            self._meter.expect(
-                candidate.onnx_bytes, session_entries=candidate.session_entries, digest=candidate.digest
-            )
+            self._meter.expect(candidate.onnx_bytes, session_entries=candidate.session_entries, digest=candidate.digest)
 
     def take(self, candidate: Candidate, effort: Effort, reference_ms: float | None) -> Taken:
         """A candidate's cost, measured or known from before.

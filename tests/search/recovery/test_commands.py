@@ -24,7 +24,13 @@ from .test_telling import STATE
     [
         (["--recover", "all"], "--recover takes one of off, front, search, got 'all'"),
         (["--recover", "front", "--recover-search-epochs", "2"], "how the search trains; give --recover search too"),
-        (["--recover-epochs", "5"], "--recover-epochs and --recover-time say how to recover; give --recover front too"),
+        (["--recover-epochs", "5"], "--recover-device say how to recover; give --recover front too"),
+        (["--recover-device", "cuda"], "--recover-device say how to recover; give --recover front too"),
+        (
+            ["--recover", "front", "--recover-device", "tpu"],
+            "recover_device must be 'cpu', 'cuda' or 'cuda:' and a number",
+        ),
+        (["--recover", "front", "--recover-device", "cuda:99"], "device 'cuda:99' is not there: torch"),
         (["--recover-time", "5m"], "give --recover front too"),
         (["--recover", "front", "--recover-time", "soon"], "--recover-time takes a duration such as 8h, 90m or 1h30m"),
         (

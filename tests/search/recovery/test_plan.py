@@ -35,6 +35,7 @@ def test_it_leaves_time_to_search() -> None:
     [
         (("all", 3, None, 0), "recover takes one of off, front, search, got 'all'"),
         (("search", 3, None, 0, 0), "recover_search_epochs must be at least 1, got 0"),
+        (("front", 3, None, 0, 1, "tpu"), "recover_device must be 'cpu', 'cuda' or 'cuda:' and a number, got 'tpu'"),
         (("front", 0, None, 0), "recover_epochs must be at least 1, got 0"),
         (("off", 3, -1.0, 0), "recover_time_s must be above 0 seconds, got -1"),
         (("front", 3, float("nan"), 0), "recover_time_s must be above 0 seconds, got nan"),
@@ -42,7 +43,7 @@ def test_it_leaves_time_to_search() -> None:
 )
 def test_what_makes_no_sense_is_refused(arguments: Any, said: str) -> None:
     with pytest.raises(SearchError, match=said):
-        plan_of(*arguments[:4], search_epochs=arguments[4] if len(arguments) > 4 else 1)
+        plan_of(*arguments[:4], **dict(zip(("search_epochs", "device"), arguments[4:], strict=False)))
 
 
 def test_the_run_records_what_was_asked() -> None:
@@ -50,6 +51,8 @@ def test_the_run_records_what_was_asked() -> None:
         "recover": "front", "recover_epochs": 3, "recover_seed": 0, "recover_time_s": 9.0,
     }  # fmt: skip
     assert "recover_time_s" not in RecoveryPlan().to_config()
+    assert "recover_device" not in RecoveryPlan().to_config()
+    assert RecoveryPlan(device="cuda:1").to_config()["recover_device"] == "cuda:1"
     assert RecoveryPlan(search_epochs=2).to_config() == {
         "recover": "search", "recover_epochs": 3, "recover_search_epochs": 2, "recover_seed": 0,
     }  # fmt: skip
