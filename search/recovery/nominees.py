@@ -1,9 +1,10 @@
 """Which candidates are worth training, and in what order.
 
 Training wins back what is lost, so a candidate is worth as much of it as it is cheap and has something to win. Nobody
-knows beforehand how much comes back; the order only assumes that each point of the front gets back the same share of
-its drop, and takes next what would then add most to the front. So first comes what is strongly compressed and not quite
-broken, then what lies between, and neighbours of what was taken come last.
+knows beforehand how much comes back; the order assumes a share of the drop, the same for each point of the front until
+trainings have told it for their costs (`search.recovery.won_back`), and takes next what would then add most to the
+front. So first comes what is strongly compressed and not quite broken, then what lies between, and neighbours of what
+was taken come last; where the cheapest has won back little, what is hardly dearer waits.
 
 What training leaves of a drop depends on how much of the network is left more than on how large the drop was. So a
 point behind the front may come to lie between what its neighbours on the front become, and where these leave a gap in
@@ -12,18 +13,19 @@ such gaps wherever they lie.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from search import pareto
 from search.point import FP32_LABEL, TrialPoint
 from search.recovery.ladder import TO_RECOVER
+from search.recovery.won_back import WonBack
 
-WON_BACK = 0.8
-"""Share of its drop that a point of the front is assumed to win back, for the order only."""
+Key = tuple[int, str]
+"""`TrialPoint.key`."""
 _BEYOND_THE_WORST = 2.0
 
 
-def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
+def nominate(points: Sequence[TrialPoint], became: Mapping[Key, TrialPoint] | None = None) -> list[TrialPoint]:
     """The points to recover, those first that promise most.
 
     All of the front that has something to win back; and of the second front in the cheaper half of the first one's
@@ -31,7 +33,9 @@ def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
 
     Args:
         points: Of the study, with the figures that the search saw; recovered ones are not looked at.
+        became: What trainings like those to come have made of candidates, by `TrialPoint.key`; these are done.
     """
+    became = became or {}
     rankable = [point for point in points if point.rankable and point.is_trial]
     ranks = pareto.ranks([(point.cost_ratio, -point.metric_drop) for point in rankable])
     front, second = ([point for point, found in zip(rankable, ranks, strict=True) if found == rank] for rank in (0, 1))
@@ -39,11 +43,12 @@ def nominate(points: Sequence[TrialPoint]) -> list[TrialPoint]:
         return []
     costs = [point.cost_ratio for point in front]
     middle = math.sqrt(min(costs) * max(costs))
-    wanted = [point for point in front if _can_win(point)]
+    wanted = [point for point in front if _can_win(point) and point.key not in became]
     behind = [point for point in second if _can_win(point) and point.cost_ratio <= middle]
-    known = {point.key for point in (*front, *behind)}
+    behind = [point for point in behind if point.key not in became]
+    known = {point.key for point in (*front, *behind)} | set(became)
     behind += [point for point in rankable if point.label == TO_RECOVER and _can_win(point) and point.key not in known]
-    ordered = _by_promise(front, wanted, behind)
+    ordered = _by_promise(rankable, front, wanted, behind, became)
     taken = {point.key for point in ordered}
     return [*ordered, *(point for point in wanted if point.key not in taken)]
 
@@ -54,16 +59,29 @@ def _can_win(point: TrialPoint) -> bool:
 
 
 def _by_promise(
-    front: Sequence[TrialPoint], wanted: Sequence[TrialPoint], behind: Sequence[TrialPoint]
+    rankable: Sequence[TrialPoint],
+    front: Sequence[TrialPoint],
+    wanted: Sequence[TrialPoint],
+    behind: Sequence[TrialPoint],
+    became: Mapping[Key, TrialPoint],
 ) -> list[TrialPoint]:
     """Greedily by what each would add; those that would add nothing are left out.
 
     What is added is the hypervolume over the logarithm of cost and the drop: twice as fast is worth the same anywhere.
     """
-    hoped = {point.key: _hoped(point) for point in front}
-    hoped |= {point.key: _between(point, sorted(hoped[member.key] for member in front)) for point in behind}
-    held = [(math.log(member.cost_ratio), -member.metric_drop) for member in front]
-    reference = (max(cost for cost, _ in held), _BEYOND_THE_WORST * min(gain for _, gain in hoped.values()))
+    if not (wanted or behind):
+        return []
+    won = WonBack.seen_in((point, became[point.key]) for point in rankable if point.key in became)
+    trained = [_place(point) for point in became.values()]
+    hoped = {point.key: _hoped(point, won) for point in wanted}
+    held = [*(_place(member) for member in front), *trained]
+    places = [*held, *hoped.values()]
+    reached = sorted(places[position] for position in pareto.front(places))
+    hoped |= {point.key: _between(point, reached) for point in behind}
+    reference = (
+        max(_place(member)[0] for member in front),
+        _BEYOND_THE_WORST * min(gain for _, gain in (*hoped.values(), *trained)),
+    )
     left, ordered = [*wanted, *behind], []
     volume = pareto.hypervolume(held, reference)
     while left:
@@ -78,10 +96,15 @@ def _by_promise(
     return ordered
 
 
-def _hoped(point: TrialPoint) -> pareto.Pair:
+def _place(point: TrialPoint) -> pareto.Pair:
+    """Where a point stands: cost, and what there is to gain."""
+    return math.log(point.cost_ratio), -point.metric_drop
+
+
+def _hoped(point: TrialPoint, won: WonBack) -> pareto.Pair:
     """Where a point of the front would stand: at its cost, with what is left of its drop, if it has one."""
-    left = (1.0 - WON_BACK) * point.metric_drop if point.metric_drop > 0 else point.metric_drop
-    return math.log(point.cost_ratio), -left
+    cost, gain = _place(point)
+    return cost, gain * (1.0 - won.at(point.cost_ratio)) if gain < 0 else gain
 
 
 def _between(point: TrialPoint, hoped: Sequence[pareto.Pair]) -> pareto.Pair:
@@ -89,7 +112,7 @@ def _between(point: TrialPoint, hoped: Sequence[pareto.Pair]) -> pareto.Pair:
 
     Args:
         point: It; some point of the front costs no more.
-        hoped: Where those of the front would stand, by cost.
+        hoped: Where the best of the others would stand or do, by cost.
     """
     cost = math.log(point.cost_ratio)
     below = [place for place in hoped if place[0] <= cost]

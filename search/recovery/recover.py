@@ -19,7 +19,14 @@ from search.recovery.attempt import Attempts, Pace
 from search.recovery.lessons import said_of_lessons
 from search.recovery.nominees import nominate
 from search.recovery.plan import RecoveryPlan
-from search.recovery.recoveries import Asked, built_digest, read_recoveries, said_of_recovery, write_recoveries
+from search.recovery.recoveries import (
+    Asked,
+    built_digest,
+    read_recoveries,
+    recovered_points,
+    said_of_recovery,
+    write_recoveries,
+)
 from search.recovery.relatives import Relatives
 from search.recovery.telling import Telling, said_of_rest
 from search.recovery.training import Trainer
@@ -64,8 +71,12 @@ class Recoverer:
         Raises:
             RunFolderError: The record of recoveries is damaged.
         """
-        tried = {recovery.asked for recovery in read_recoveries(self.folder)}
-        return [point for point in nominate(points) if self._asked(point) not in tried]
+        recoveries = read_recoveries(self.folder)
+        tried = {recovery.asked for recovery in recoveries}
+        keys = {self._asked(point): point.key for point in points}
+        alike = [recovery for recovery in recoveries if recovery.asked in keys]
+        became = {keys[self._asked(point)]: point for point in recovered_points(points, alike)}
+        return [point for point in nominate(points, became) if self._asked(point) not in tried]
 
     def trial_trainer(self, evaluator: Evaluator) -> TrialTrainer | None:
         """Whoever trains candidates in the search; None where none are.
@@ -124,10 +135,12 @@ class Recoverer:
                 attempts.remember(point.digest)
         with telling:
             telling.say(f"recovering what compression cost, from {said_of_lessons(self.lessons, self.workload)}")
-            for position, point in enumerate(due):
-                left_s = until_s - self.clock() - pace.confirming_s(position + 1)
+            position = 0
+            while due:
+                point, position = due[0], position + 1
+                left_s = until_s - self.clock() - pace.confirming_s(position)
                 if left_s <= pace.candidate_s:
-                    telling.say(said_of_rest(due[position:]))
+                    telling.say(said_of_rest(due))
                     return
                 telling.begin(point, until_s=until_s, typical_s=pace.candidate_s)
                 with pace.recovering():
@@ -140,7 +153,8 @@ class Recoverer:
                     )
                 write_recoveries(self.folder, [*read_recoveries(self.folder), recovery])
                 attempts.trainer.forget(recovery.asked)
-                telling.end(said_of_recovery(point, recovery))
+                due = self.due(points)  # a training tells what others are worth
+                telling.end(said_of_recovery(point, recovery), left=len(due))
 
     def _attempts(self, telling: Telling, evaluator: Evaluator, reference_ms: float | None, pace: Pace) -> Attempts:
         trainer = Trainer(compressor=self.compressor, lessons=self.lessons, folder=self.folder, listener=telling.listen)

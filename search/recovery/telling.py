@@ -83,9 +83,10 @@ class Telling:
         self._file.keep(state)
         self._tell(state)
 
-    def end(self, note: str) -> None:
-        """The candidate is done."""
+    def end(self, note: str, *, left: int) -> None:
+        """The candidate is done, and so many are left."""
         self._done += 1
+        self.candidates = self._done + left
         self._tell(note=note)
 
     def _tell(self, state: RecoveryState | None = None, *, note: str = "") -> None:

@@ -70,3 +70,24 @@ def test_neither_fp32_nor_what_lost_nothing_nor_what_was_recovered_is_nominated(
     recovered = point(2, 0.05, 0.01, recovered_from="d", recovery="distillation")
     assert nominate([FP32, better, recovered]) == []
     assert nominate([]) == []
+
+
+def trained(before: TrialPoint, drop: float) -> TrialPoint:
+    return point(before.number, before.cost_ratio, drop, recovered_from=before.digest, recovery="distillation")
+
+
+def test_what_was_trained_is_done_and_its_place_is_known() -> None:
+    strong, middling, light = point(1, 0.05, 0.2), point(2, 0.1, 0.02), point(3, 0.3, 0.002)
+    points = [FP32, strong, middling, light]
+    assert names(nominate(points)) == ["#1", "#2", "#3"]
+    assert names(nominate(points, {strong.key: trained(strong, 0.02)})) == ["#2", "#3"]
+    # It is better than the others are held to become, and cheaper: they add nothing, and may still win.
+    assert names(nominate(points, {strong.key: trained(strong, -0.01)})) == ["#2", "#3"]
+
+
+def test_where_the_cheapest_wins_back_little_what_is_hardly_dearer_waits() -> None:
+    cheap, cheaper, dear = point(1, 0.05, 0.3), point(2, 0.01, 0.6), point(3, 0.4, 0.1)
+    points = [FP32, cheap, cheaper, dear]
+    assert names(nominate(points)) == ["#2", "#1", "#3"]
+    assert names(nominate(points, {cheap.key: trained(cheap, 0.48)})) == ["#3", "#2"]
+    assert names(nominate(points, {cheap.key: trained(cheap, 0.02)})) == ["#2", "#3"]

@@ -37,7 +37,7 @@ def test_steps_of_a_training_are_steps_of_all_of_them(folder: RunFolder) -> None
             candidate="#7", done=0, candidates=2, step=3, steps=12, epoch=1, epochs=3, loss=0.21, score=None,
             remaining_s=39.0,
         )  # fmt: skip
-        telling.end("#7r: won")
+        telling.end("#7r: won", left=1)
         telling.begin(point(8, 0.1, 0.2), until_s=105.0, typical_s=30.0)
         telling.listen(training(step=6))
     assert [(step.done, step.total) for step in told[1:]] == [(3, 24), (12, 24), (12, 24), (18, 24)]
