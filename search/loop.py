@@ -20,7 +20,7 @@ from search.speedup import best_speedup, closeness
 from search.stages import StageClock
 from search.study.asking import ask_unseen, tell_duplicate
 from search.study.partial import PartialOutcome
-from search.study.seen import Seen, mark_interrupted
+from search.study.seen import Seen, mark_interrupted, mark_own_interrupted
 from search.study.study import FP32_INSTRUCTIONS, FP32_MS
 from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from search.trial.evaluate import Evaluator
@@ -96,9 +96,13 @@ class SearchLoop:
         """
         self._refresh()
         goes_on = True
-        while goes_on and not self._is_over():
-            with self.stages.stage("bookkeeping"):  # what of a trial is counted as nothing else
-                goes_on = self._go_on()
+        try:
+            while goes_on and not self._is_over():
+                with self.stages.stage("bookkeeping"):  # what of a trial is counted as nothing else
+                    goes_on = self._go_on()
+        except KeyboardInterrupt:  # anywhere, also between a trial's beginning and its evaluation
+            mark_own_interrupted(self.study, self.seen.here)
+            raise
 
     def _go_on(self) -> bool:
         """Run the next trial, or wait for it; whether there is one."""

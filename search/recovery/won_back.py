@@ -19,7 +19,7 @@ class WonBack:
     What is left of a network decides how much it can learn again, so the share is held not to fall with the cost: an
     isotonic regression (Barlow et al. 1972) over the trainings so far, in which a drop of many points tells more than
     one of a few, whose share is mostly noise. Between two trainings it is interpolated over the logarithm of the cost;
-    below the cheapest it is that one's; above the dearest, at least what was assumed.
+    below the cheapest it is that one's; above the dearest it rises to what was assumed, of the whole network.
 
     Attributes:
         log_costs: Of the trainings, ascending.
@@ -53,5 +53,8 @@ class WonBack:
         """The share at a cost, in [0, 1]."""
         if not self.shares:
             return ASSUMED
-        beyond = max(ASSUMED, self.shares[-1])
-        return float(np.interp(math.log(cost_ratio), self.log_costs, self.shares, right=beyond))
+        log_costs, shares = [*self.log_costs], [*self.shares]
+        if log_costs[-1] < 0.0:
+            log_costs.append(0.0)
+            shares.append(max(ASSUMED, shares[-1]))
+        return float(np.interp(math.log(cost_ratio), log_costs, shares))

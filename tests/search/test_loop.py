@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,19 @@ def test_an_unexpected_error_leaves_nothing_running_and_the_policy_comes_first_n
     again = FakeEvaluator()
     run(again, budget=Budget(trials=4))
     assert again.evaluated == [calls[-1].policy]
+
+
+def test_an_interrupt_between_a_trials_beginning_and_its_evaluation_leaves_nothing_running(
+    study: optuna.Study, run: Run
+) -> None:
+    def interrupt(number: int) -> AbstractContextManager[None]:
+        if number == 3:
+            raise KeyboardInterrupt
+        return nullcontext()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(FakeEvaluator(), beating=interrupt)
+    assert states(study) == ["COMPLETE"] * 3 + ["FAIL"]
 
 
 def test_the_reference_is_fp32s_latency_even_if_fp32_is_not_the_first_to_finish(study: optuna.Study, run: Run) -> None:

@@ -25,7 +25,8 @@ def test_between_two_trainings_lies_what_they_won() -> None:
     won = WonBack.seen_in([(point(1, 0.01, 0.6), point(1, 0.01, 0.45)), (point(2, 0.16, 0.2), point(2, 0.16, 0.1))])
     assert won.at(0.04) == pytest.approx((0.25 + 0.5) / 2), "half way in the logarithm of the cost"
     assert won.at(0.005) == pytest.approx(0.25)
-    assert won.at(0.3) == ASSUMED, "nothing says that what is dearer wins less than was assumed"
+    assert won.at(0.4) == pytest.approx((0.5 + ASSUMED) / 2), "nothing is known of what is dearer"
+    assert won.at(1.0) == ASSUMED
 
 
 def test_a_drop_of_many_points_tells_more_than_one_of_a_few() -> None:
