@@ -13,7 +13,7 @@ such gaps wherever they lie.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from search import pareto
 from search.point import FP32_LABEL, TrialPoint
@@ -22,7 +22,9 @@ from search.recovery.won_back import WonBack
 
 Key = tuple[int, str]
 """`TrialPoint.key`."""
-_BEYOND_THE_WORST = 2.0
+_USEFUL = 0.1
+"""A network that lost more than this share of FP32's metric is of no use to anybody."""
+_BEYOND_THE_BEST = 2.0
 
 
 def nominate(points: Sequence[TrialPoint], became: Mapping[Key, TrialPoint] | None = None) -> list[TrialPoint]:
@@ -67,7 +69,8 @@ def _by_promise(
 ) -> list[TrialPoint]:
     """Greedily by what each would add; those that would add nothing are left out.
 
-    What is added is the hypervolume over the logarithm of cost and the drop: twice as fast is worth the same anywhere.
+    What is added is the hypervolume over the logarithm of cost and the drop: twice as fast is worth the same anywhere,
+    and nothing is where hardly anything is left to answer with. So what nobody would use waits for what is of use.
     """
     if not (wanted or behind):
         return []
@@ -80,7 +83,7 @@ def _by_promise(
     hoped |= {point.key: _between(point, reached) for point in behind}
     reference = (
         max(_place(member)[0] for member in front),
-        _BEYOND_THE_WORST * min(gain for _, gain in (*hoped.values(), *trained)),
+        -max(_USEFUL * abs(front[0].metric + front[0].metric_drop), _BEYOND_THE_BEST * _least_loss(hoped.values())),
     )
     left, ordered = [*wanted, *behind], []
     volume = pareto.hypervolume(held, reference)
@@ -94,6 +97,11 @@ def _by_promise(
         ordered.append(point)
         held.append(hoped[point.key])
     return ordered
+
+
+def _least_loss(places: Iterable[pareto.Pair]) -> float:
+    """The smallest drop among places that have one; so some place is of use, whatever the metric's unit is."""
+    return min((-gain for _, gain in places if gain < 0), default=0.0)
 
 
 def _place(point: TrialPoint) -> pareto.Pair:

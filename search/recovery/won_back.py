@@ -8,8 +8,8 @@ import numpy as np
 
 from search.point import TrialPoint
 
-ASSUMED = 0.8
-"""Before any training has said otherwise."""
+ASSUMED = 0.9
+"""Before any training has said otherwise. Networks that read digits came back by 0.98 from answering like chance."""
 
 
 @dataclass(frozen=True, kw_only=True)

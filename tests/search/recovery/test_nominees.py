@@ -45,7 +45,7 @@ def test_first_comes_what_is_strongly_compressed_and_not_quite_broken() -> None:
         point(3, 0.1, 0.02),
         point(4, 0.3, 0.002),
     )
-    assert names(nominate([FP32, light, middling, strong, broken])) == ["#2", "#1", "#3", "#4"]
+    assert names(nominate([FP32, light, middling, strong, broken])) == ["#2", "#3", "#1", "#4"]
 
 
 def test_what_lies_elsewhere_comes_before_the_neighbour_of_what_was_taken() -> None:
@@ -88,6 +88,6 @@ def test_what_was_trained_is_done_and_its_place_is_known() -> None:
 def test_where_the_cheapest_wins_back_little_what_is_hardly_dearer_waits() -> None:
     cheap, cheaper, dear = point(1, 0.05, 0.3), point(2, 0.01, 0.6), point(3, 0.4, 0.1)
     points = [FP32, cheap, cheaper, dear]
-    assert names(nominate(points)) == ["#2", "#1", "#3"]
+    assert names(nominate(points)) == ["#1", "#2", "#3"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.48)})) == ["#3", "#2"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.02)})) == ["#2", "#3"]
