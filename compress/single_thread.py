@@ -23,5 +23,5 @@ def single_threaded() -> Iterator[None]:
 
     The limit is the whole process's, as long as the outermost block lasts.
     """
-    with _loaded().limit(limits=1):
+    with _loaded().limit(limits=1, user_api="blas"):
         yield

@@ -20,7 +20,7 @@ from search.speedup import best_speedup, closeness
 from search.stages import StageClock
 from search.study.asking import ask_unseen, tell_duplicate
 from search.study.partial import PartialOutcome
-from search.study.seen import Seen, mark_interrupted, mark_own_interrupted
+from search.study.seen import Seen, end_own, mark_interrupted
 from search.study.study import FP32_INSTRUCTIONS, FP32_MS
 from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
 from search.trial.evaluate import Evaluator
@@ -100,8 +100,10 @@ class SearchLoop:
             while goes_on and not self._is_over():
                 with self.stages.stage("bookkeeping"):  # what of a trial is counted as nothing else
                     goes_on = self._go_on()
-        except KeyboardInterrupt:  # anywhere, also between a trial's beginning and its evaluation
-            mark_own_interrupted(self.study, self.seen.here)
+        except (
+            BaseException
+        ):  # anywhere: also between a trial's beginning and its evaluation, or its figures and its end
+            end_own(self.study, self.seen.here)
             raise
 
     def _go_on(self) -> bool:
@@ -185,9 +187,6 @@ class SearchLoop:
             return f"no time is left to train #{trial.number}; the same command goes on with it"
         except (CompressionError, WorkloadError, MeasurementError) as error:
             return self._fail(trial, policy, str(error))
-        except BaseException:
-            mark_interrupted(self.study, trial.number)
-            raise
         if outcome.grade == "unreliable":
             return self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
         if isinstance(outcome, PartialOutcome):
@@ -299,7 +298,7 @@ class SearchLoop:
         import optuna
 
         if trial.user_attrs.get(LABEL) == FP32_LABEL:
-            mark_interrupted(self.study, trial.number)  # not counted: the next session must try it again
+            # It has no reason in the study, so that it is not counted: the next session must try it again.
             raise SearchError(f"the FP32 network itself cannot be evaluated: {reason}")
         trial.set_user_attr(REASON, reason)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)

@@ -156,6 +156,11 @@ class TrialPoint(Cost, TargetAccuracy):
         return self.trained_in_search or not self.recovered_from
 
     @property
+    def built_digest(self) -> str:
+        """The digest of the candidate that its policy gives without training."""
+        return self.recovered_from or self.digest
+
+    @property
     def key(self) -> tuple[int, str]:
         """What tells it from every other point of its run; by number, before what was recovered from it."""
         return self.number, "" if self.is_trial else self.digest

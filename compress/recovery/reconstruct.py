@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from compress.errors import CompressionError
 from compress.faithfulness import relative_difference
@@ -24,6 +23,7 @@ from compress.recovery.reconstruction import Reconstruction
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.settings import RecoverySettings
 from compress.runtime import open_session
+from compress.single_thread import single_threaded
 from compress.statistics.activations import Feeds
 from compress.stitch import Candidate, Compressor
 
@@ -66,7 +66,7 @@ def reconstruct(
     structure = FloatStructure.of(compressor, policy)
     feeds = _chosen(lessons, samples, settings.seed)
     course = Reconstruction(compressor, structure, settings, limit_bytes)
-    with threadpool_limits(limits=1):
+    with single_threaded():
         count = course.refit(feeds, None if settings.time_limit_s is None else began + settings.time_limit_s, clock)
         ranges = course.observed_ranges(feeds)
     plain = compressor.build(policy)
@@ -104,7 +104,7 @@ def refitted_weights(
     """
     limit_s = settings.time_limit_s
     course = Reconstruction(compressor, structure, settings, DEFAULT_LIMIT_BYTES)
-    with threadpool_limits(limits=1):
+    with single_threaded():
         deadline_s = None if limit_s is None else clock() + limit_s / 4
         course.refit(_chosen(lessons, _FIRST_SAMPLES, settings.seed), deadline_s, clock)
     return course.weights

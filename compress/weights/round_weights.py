@@ -7,7 +7,7 @@ channels, and 28% to 43% where it reads one (depthwise convolutions, the first l
 behind it (QuantEase, arXiv:2309.01885) doubled the time for 1% less, so there are none.
 
 The sums run through BLAS. They have the same bits on the same machine only with the same number of threads: whoever
-needs that calls from within `threadpoolctl.threadpool_limits(1)`.
+needs that calls from within `compress.single_thread.single_threaded()`.
 """
 
 from dataclasses import dataclass

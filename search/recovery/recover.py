@@ -21,7 +21,6 @@ from search.recovery.nominees import nominate
 from search.recovery.plan import RecoveryPlan
 from search.recovery.recoveries import (
     Asked,
-    built_digest,
     read_recoveries,
     recovered_points,
     said_of_recovery,
@@ -182,4 +181,4 @@ class Recoverer:
         )
 
     def _asked(self, point: TrialPoint) -> Asked:
-        return built_digest(point), self.plan.epochs, self.plan.seed, self.lessons.digest
+        return point.built_digest, self.plan.epochs, self.plan.seed, self.lessons.digest

@@ -111,17 +111,12 @@ def recovered_points(points: Sequence[TrialPoint], recoveries: Iterable[Recovery
         points: The study's, as the search saw them.
         recoveries: What was recovered; what came to nothing, or whose trial the study no longer has, is no point.
     """
-    before = {built_digest(point): point for point in points if point.state == "complete"}
+    before = {point.built_digest: point for point in points if point.state == "complete"}
     return [
         _point(before[recovery.recovered_from], recovery.outcome, recovery.lineage)
         for recovery in recoveries
         if recovery.outcome is not None and recovery.lineage is not None and recovery.recovered_from in before
     ]
-
-
-def built_digest(point: TrialPoint) -> str:
-    """The digest of the candidate that a trial's policy gives without training."""
-    return point.recovered_from or point.digest
 
 
 def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPoint]:
@@ -157,7 +152,7 @@ def _point(before: TrialPoint, outcome: Outcome, lineage: Lineage) -> TrialPoint
         model_bytes=outcome.model_bytes,
         reason="",
         label="",
-        recovered_from=built_digest(before),
+        recovered_from=before.built_digest,
         trained_in_search=False,
         recovery=how_recovered(lineage),
         **figures,

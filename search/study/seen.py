@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from compress.policy import Policy
 from search.point import FP32_LABEL
 from search.space.space import Choice, SearchSpace
-from search.study.liveness import WORKER, WorkerId
+from search.study.liveness import WorkerId
 from search.study.partial import is_partial
 from search.study.trials import (
     DUPLICATE_OF,
@@ -235,18 +235,17 @@ def end_left_running(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -
             raise
 
 
+def end_own(study: "optuna.Study", here: WorkerId) -> None:
+    """The same for every running trial that `here` is at, and will not go on with."""
+    import optuna
+
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        if WorkerId.of(trial.user_attrs) == here:
+            end_left_running(study, trial)
+
+
 def mark_interrupted(study: "optuna.Study", number: int) -> None:
     """End the running trial `number` without counting it: a failure without a reason is none of the policy's."""
     import optuna
 
     study.tell(number, state=optuna.trial.TrialState.FAIL)
-
-
-def mark_own_interrupted(study: "optuna.Study", here: WorkerId) -> None:
-    """The same for every running trial that `here` is at."""
-    import optuna
-
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    for trial in running:
-        if trial.user_attrs.get(WORKER) == here.to_attribute():
-            mark_interrupted(study, trial.number)

@@ -217,6 +217,23 @@ def test_an_interrupt_between_a_trials_beginning_and_its_evaluation_leaves_nothi
     assert states(study) == ["COMPLETE"] * 3 + ["FAIL"]
 
 
+def test_an_interrupt_between_a_trials_figures_and_its_end_loses_none(
+    study: optuna.Study, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, told = study.tell, []
+
+    def interrupt(*arguments: Any, **settings: Any) -> Any:
+        told.append(arguments)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+        return tell(*arguments, **settings)
+
+    monkeypatch.setattr(study, "tell", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(FakeEvaluator())
+    assert states(study) == ["COMPLETE"] * 3
+
+
 def test_the_reference_is_fp32s_latency_even_if_fp32_is_not_the_first_to_finish(study: optuna.Study, run: Run) -> None:
     tries: list[FakeCandidate] = []
 

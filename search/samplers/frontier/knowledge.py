@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.single_thread import single_threaded
 from search.layers.table import TimedPolicy
 from search.pareto import Pair, front
 from search.samplers.frontier.design import build_design
@@ -20,7 +21,6 @@ from search.samplers.frontier.observations import Observed, TrialReader
 from search.samplers.frontier.priors import Priors
 from search.samplers.frontier.proposal import Drawn, Known, propose
 from search.samplers.frontier.regression import Regression
-from search.samplers.frontier.single_thread import single_threaded
 from search.samplers.frontier.trained import LEAST_TRAINED, ROOT, TrainedPriors
 from search.samplers.frontier.variables import Variables
 from search.space.space import Choice

@@ -1,4 +1,4 @@
-"""Proposals are made in one thread, and what the user set comes back."""
+"""Linear algebra in one thread, and what the user set comes back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 from threadpoolctl import threadpool_info
 
-from search.samplers.frontier.single_thread import single_threaded
+from compress.single_thread import single_threaded
 
 
 def blas_threads() -> list[int]:
