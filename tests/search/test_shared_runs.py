@@ -43,7 +43,7 @@ def await_run(folder: Path) -> None:
 
 
 def await_trial_of(folder: Path, pid: int) -> int:
-    """The number of a trial that the process is at."""
+    """The number of a trial that the process is at, with all its parameters: one that has fewer is not tried again."""
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         if RunFolder(folder).exists:
@@ -51,9 +51,10 @@ def await_trial_of(folder: Path, pid: int) -> int:
                 trials = trials_of(folder)
             except search.SearchError:  # its study has not begun
                 trials = []
-            at = [t for t in trials if t.state.name == "RUNNING" and t.user_attrs.get(WORKER, {}).get("pid") == pid]
-            if at:
-                return at[0].number
+            for trial in trials:
+                is_at = trial.state.name == "RUNNING" and trial.user_attrs.get(WORKER, {}).get("pid") == pid
+                if is_at and trial.params.keys() == trials[0].params.keys():  # FP32's is begun whole
+                    return trial.number
         time.sleep(0.05)
     pytest.fail(f"process {pid} never was at a trial")
 
