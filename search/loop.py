@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressionError
@@ -11,18 +12,17 @@ from compress.policy import Policy
 from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
-from search.errors import FailingTrialsError, SearchError
+from search.errors import FailingTrialsError
 from search.outlook import Budget, Outlook
-from search.point import FP32_LABEL
 from search.progress import Listener, Progress, silent
 from search.space.space import SearchSpace
 from search.speedup import best_speedup, closeness
 from search.stages import StageClock
-from search.study.asking import ask_unseen, tell_duplicate
+from search.study.asking import ask_unseen
+from search.study.ends import TrialEnds
 from search.study.partial import PartialOutcome
 from search.study.seen import Seen, end_own, mark_interrupted
-from search.study.study import FP32_INSTRUCTIONS, FP32_MS
-from search.study.trials import LABEL, OUTCOME, POSTPONED, REASON, Outcome
+from search.study.trials import POSTPONED, Outcome
 from search.trial.evaluate import Evaluator
 from search.trial.fidelity import Fidelity
 from search.trial.stopping import Watch
@@ -58,7 +58,6 @@ class SearchLoop:
         beating: Says of a trial's number, as long as its block lasts, that this worker is at it.
         is_over: Asked before every trial whether there is nothing more to do, whatever the budget says.
         clock: Monotonic seconds.
-        trials_run: Trials that this loop has run to their end.
     """
 
     study: "optuna.Study"
@@ -75,16 +74,20 @@ class SearchLoop:
     beating: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
     is_over: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
-    trials_run: int = 0
+    _ends: TrialEnds = field(init=False)
     _outlook: Outlook = field(init=False)
-    _failures_in_a_row: int = 0
-    _fp32_ms: float | None = None
     _is_out_of_time: bool = False
 
     def __post_init__(self) -> None:
+        self._ends = TrialEnds(study=self.study, seen=self.seen, stages=self.stages)
         self._outlook = Outlook(
             budget=self.budget, confirmation_s=self.confirmation_s, trainer=self.trainer, clock=self.clock
         )
+
+    @property
+    def trials_run(self) -> int:
+        """Trials that this loop has run to their end."""
+        return self._ends.count
 
     def run(self) -> None:
         """Run trials until the budget is used up or the space is exhausted.
@@ -100,9 +103,8 @@ class SearchLoop:
             while goes_on and not self._is_over():
                 with self.stages.stage("bookkeeping"):  # what of a trial is counted as nothing else
                     goes_on = self._go_on()
-        except (
-            BaseException
-        ):  # anywhere: also between a trial's beginning and its evaluation, or its figures and its end
+        except BaseException:
+            # Anywhere: also between a trial's beginning and its evaluation, or its figures and its end.
             end_own(self.study, self.seen.here)
             raise
 
@@ -125,7 +127,7 @@ class SearchLoop:
             self._refresh()
         if self.trials_run > own or note:
             self._report(note)
-        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+        if self._ends.failures_in_a_row >= _FAILURES_IN_A_ROW:
             raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
         return True
 
@@ -178,7 +180,7 @@ class SearchLoop:
                 return ""
             watch = self._watch(trial)
             again = bool(trial.user_attrs.get(POSTPONED))
-            outcome = self.evaluator.evaluate(candidate, self._known_fp32_ms(), again=again, watch=watch)
+            outcome = self.evaluator.evaluate(candidate, self._ends.fp32_ms, again=again, watch=watch)
             if self.trainer is not None and isinstance(outcome, Outcome):
                 outcome = self._train(self.trainer, trial, candidate, outcome, watch)
         except OutOfTimeError:
@@ -186,13 +188,14 @@ class SearchLoop:
             self._is_out_of_time = True
             return f"no time is left to train #{trial.number}; the same command goes on with it"
         except (CompressionError, WorkloadError, MeasurementError) as error:
-            return self._fail(trial, policy, str(error))
+            return self._ends.fail(trial, policy, str(error))
         if outcome.grade == "unreliable":
-            return self._postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
+            return self._ends.postpone(trial, policy, f"latency is unreliable: {outcome.grade_reason}")
         if isinstance(outcome, PartialOutcome):
-            self._stop(trial, policy, outcome)
+            self._ends.stop(trial, policy, outcome)
         else:
-            self._complete(trial, policy, candidate.digest, outcome, watch)
+            keep = partial(self._keep_scores, trial, watch=watch)
+            self._ends.complete(trial, policy, candidate.digest, outcome, keep=keep)
         return ""
 
     def _train(
@@ -201,8 +204,8 @@ class SearchLoop:
         return trainer.go_on(
             trial,
             candidate,
-            self._on_reference(outcome),
-            reference_ms=self._known_fp32_ms(),
+            self._ends.on_reference(outcome),
+            reference_ms=self._ends.fp32_ms,
             again=bool(trial.user_attrs.get(POSTPONED)),
             watch=watch,
             until_s=self._outlook.ends_s(len(self._front())),
@@ -212,10 +215,8 @@ class SearchLoop:
     def _build(self, trial: "optuna.Trial", policy: Policy) -> Candidate | None:
         """The candidate, or None when the policy leads to one that is known already."""
         candidate = self.evaluator.build(policy)
-        known = set(self.seen.candidates.values())
-        if candidate.digest in known:
-            self.seen.add(policy, candidate.digest)
-            tell_duplicate(self.study, trial, candidate.digest)
+        if candidate.digest in set(self.seen.candidates.values()):
+            self._ends.repeat(trial, policy, candidate.digest)
             return None
         return candidate
 
@@ -225,87 +226,9 @@ class SearchLoop:
         with self.stages.stage("prediction"):
             return self.fidelity.watch(trial)
 
-    def _complete(
-        self, trial: "optuna.Trial", policy: Policy, digest: str, outcome: Outcome, watch: Watch | None
-    ) -> None:
-        """Keep the outcome of a trial whose policy gives the candidate `digest`."""
-        with self.stages.stage("storage"):
-            if self._is_known_by_now(digest):
-                self.seen.add(policy, digest)
-                tell_duplicate(self.study, trial, digest)
-                return
-            outcome = self._on_reference(outcome)
-            if self.fidelity is not None and watch is not None:
-                self.fidelity.keep_scores(trial, outcome, watch)
-            trial.set_user_attr(OUTCOME, outcome.to_attribute())
-            self.study.tell(trial, outcome.values)
-        self._count(policy, digest)
-
-    def _is_known_by_now(self, digest: str) -> bool:
-        """Whether another worker has meanwhile come to the same candidate by another policy."""
-        if not self.seen.elsewhere:
-            return False
-        self.seen.refresh(self.study)
-        return digest in self.seen.candidates.values()
-
-    def _known_fp32_ms(self) -> float | None:
-        """The study's FP32 latency; once it has one it keeps it."""
-        if self._fp32_ms is None:
-            with self.stages.stage("storage"):
-                self._fp32_ms = self.study.user_attrs.get(FP32_MS)
-        return self._fp32_ms
-
-    def _on_reference(self, outcome: Outcome) -> Outcome:
-        """The outcome in terms of the study's FP32 cost, which the first that is completed gives it.
-
-        Of workers that begin together several measure before there is one.
-        """
-        # A cost over its ratio is that of the baseline beside it.
-        name = FP32_INSTRUCTIONS if outcome.is_emulated else FP32_MS
-        reference = self.study.user_attrs.get(name) if outcome.is_emulated else self._known_fp32_ms()
-        if reference is None:
-            fp32_cost = outcome.cost / outcome.cost_ratio
-            self.study.set_user_attr(name, round(fp32_cost) if outcome.is_emulated else fp32_cost)
-        elif not outcome.is_emulated:
-            return replace(outcome, latency_ms=outcome.latency_ratio * reference)
-        return outcome
-
-    def _stop(self, trial: "optuna.Trial", policy: Policy, outcome: PartialOutcome) -> None:
-        import optuna
-
-        with self.stages.stage("storage"):
-            trial.set_user_attr(OUTCOME, outcome.to_attribute())
-            trial.set_user_attr(REASON, outcome.reason)
-            self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        self._count(policy, outcome.digest)
-
-    def _count(self, policy: Policy, digest: str) -> None:
-        self.seen.add(policy, digest)
-        self.trials_run += 1
-        self._failures_in_a_row = 0
-
-    def _postpone(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
-        """Try once more after what is planned (`Seen.refresh` plans it); the second time it is a failure."""
-        import optuna
-
-        if trial.user_attrs.get(POSTPONED):
-            return self._fail(trial, policy, reason)
-        trial.set_user_attr(POSTPONED, reason)
-        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return f"#{trial.number} will be tried again: {reason}"
-
-    def _fail(self, trial: "optuna.Trial", policy: Policy, reason: str) -> str:
-        import optuna
-
-        if trial.user_attrs.get(LABEL) == FP32_LABEL:
-            # It has no reason in the study, so that it is not counted: the next session must try it again.
-            raise SearchError(f"the FP32 network itself cannot be evaluated: {reason}")
-        trial.set_user_attr(REASON, reason)
-        self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        self.seen.add(policy, "")
-        self.trials_run += 1
-        self._failures_in_a_row += 1
-        return f"#{trial.number} failed: {reason}"
+    def _keep_scores(self, trial: "optuna.Trial", outcome: Outcome, watch: Watch | None) -> None:
+        if self.fidelity is not None and watch is not None:
+            self.fidelity.keep_scores(trial, outcome, watch)
 
     def _front(self) -> list[int]:
         return pareto.front([(outcome.cost_ratio, outcome.metric) for outcome in self._outcomes])

@@ -13,6 +13,10 @@ from search.point import ALL_8_BIT_LABEL, FP32_LABEL, TrialPoint
 # no more than this share of FP32's metric squashes nothing, and is what a reader looks for.
 _LOSS_JUMP, _LOSS_SHARE = 8.0, 0.05
 
+# Nor is a point of use that lost more than this share of FP32's metric, however gently the front comes there; it is
+# shown where there are fewer points than this without it.
+_RUIN_SHARE, _ENOUGH = 1 / 3, 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
@@ -101,7 +105,8 @@ def view_of(selection: Selection) -> View:
 
     Returns:
         A view that holds FP32 and the front with its intervals, up to the first front point that loses 8 times more
-        than the one before it and more than a twentieth of FP32's metric; other points widen the view a little at most.
+        than the one before it and more than a twentieth of FP32's metric, or, after three points, a third of it; other
+        points widen the view a little at most.
     """
     kept = comparable_front(selection.front)
     marked = [*kept, *(point for point in (selection.fp32,) if point)]
@@ -146,12 +151,17 @@ def _points(some: Sequence[object]) -> str:
 
 
 def comparable_front(front: Sequence[TrialPoint]) -> list[TrialPoint]:
-    """Keep the front's points, which lose more and more, up to the first that loses out of all proportion."""
+    """Keep the front's points, which lose more and more, up to the first that loses out of all proportion.
+
+    What is left out is of no use to anybody; beside it nobody could tell apart what is.
+    """
     kept: list[TrialPoint] = []
     before = 0.0
     for point in front:
-        most = max(_LOSS_JUMP * before, _LOSS_SHARE * abs(point.metric + point.metric_drop))
-        if before > 0 and point.metric_drop > most:
+        whole = abs(point.metric + point.metric_drop)
+        if before > 0 and point.metric_drop > max(_LOSS_JUMP * before, _LOSS_SHARE * whole):
+            break
+        if len(kept) >= _ENOUGH and point.metric_drop > _RUIN_SHARE * whole:
             break
         kept.append(point)
         if point.metric_drop > 0:

@@ -1,10 +1,10 @@
 """Which candidates are worth training, and in what order.
 
 Training wins back what is lost, so a candidate is worth as much of it as it is cheap and has something to win. Nobody
-knows beforehand how much comes back; the order assumes a share of the drop, the same for each point of the front until
-trainings have told it for their costs (`search.recovery.won_back`), and takes next what would then add most to the
-front. So first comes what is strongly compressed and not quite broken, then what lies between, and neighbours of what
-was taken come last; where the cheapest has won back little, what is hardly dearer waits.
+knows beforehand how much comes back, and whether anything does; the order assumes both until trainings have told them
+for their costs (`search.recovery.won_back`), and takes next what is then expected to add most to the front. So first
+comes what is strongly compressed and not quite broken, then what lies between, and neighbours of what was taken come
+last; where the cheapest has won back little, what is hardly dearer waits.
 
 What training leaves of a drop depends on how much of the network is left more than on how large the drop was. So a
 point behind the front may come to lie between what its neighbours on the front become, and where these leave a gap in
@@ -25,6 +25,9 @@ Key = tuple[int, str]
 _USEFUL = 0.1
 """A network that lost more than this share of FP32's metric is of no use to anybody."""
 _BEYOND_THE_BEST = 2.0
+_BEHIND = 0.9
+"""Of what lies behind the front less is expected: beside a neighbour on it, it is the second choice."""
+_LEAST_GAIN = 1e-9
 
 
 def nominate(points: Sequence[TrialPoint], became: Mapping[Key, TrialPoint] | None = None) -> list[TrialPoint]:
@@ -67,17 +70,17 @@ def _by_promise(
     behind: Sequence[TrialPoint],
     became: Mapping[Key, TrialPoint],
 ) -> list[TrialPoint]:
-    """Greedily by what each would add; those that would add nothing are left out.
+    """Greedily by what each is expected to add; those that would add nothing are left out.
 
     What is added is the hypervolume over the logarithm of cost and the drop: twice as fast is worth the same anywhere,
     and nothing is where hardly anything is left to answer with. So what nobody would use waits for what is of use.
     """
     if not (wanted or behind):
         return []
-    won = WonBack.seen_in((point, became[point.key]) for point in rankable if point.key in became)
-    trained = [_place(point) for point in became.values()]
+    trainings = [(point, became[point.key]) for point in rankable if point.key in became]
+    won = WonBack.seen_in(trainings, min(point.cost_ratio for point in (*front, *wanted, *behind)))
+    held = [*(_place(member) for member in front), *(_place(point) for point in became.values())]
     hoped = {point.key: _hoped(point, won) for point in wanted}
-    held = [*(_place(member) for member in front), *trained]
     places = [*held, *hoped.values()]
     reached = sorted(places[position] for position in pareto.front(places))
     hoped |= {point.key: _between(point, reached) for point in behind}
@@ -85,14 +88,17 @@ def _by_promise(
         max(_place(member)[0] for member in front),
         -max(_USEFUL * abs(front[0].metric + front[0].metric_drop), _BEYOND_THE_BEST * _least_loss(hoped.values())),
     )
-    left, ordered = [*wanted, *behind], []
-    volume = pareto.hypervolume(held, reference)
+    left, ordered, on_front = [*wanted, *behind], [], {point.key for point in wanted}
     while left:
-        volumes = [pareto.hypervolume([*held, hoped[point.key]], reference) for point in left]
-        best = max(range(len(left)), key=lambda position: (volumes[position], -left[position].number))
-        if volumes[best] <= volume * (1 + 1e-9):
+        volume = pareto.hypervolume(held, reference)
+        gains = []
+        for point in left:
+            gain = pareto.hypervolume([*held, hoped[point.key]], reference) - volume
+            expected = won.chance(point.cost_ratio) * gain * (1.0 if point.key in on_front else _BEHIND)
+            gains.append(expected if gain > _LEAST_GAIN * volume else 0.0)
+        best = max(range(len(left)), key=lambda position: (gains[position], -left[position].number))
+        if gains[best] <= 0.0:
             break
-        volume = volumes[best]
         point = left.pop(best)
         ordered.append(point)
         held.append(hoped[point.key])
@@ -110,9 +116,9 @@ def _place(point: TrialPoint) -> pareto.Pair:
 
 
 def _hoped(point: TrialPoint, won: WonBack) -> pareto.Pair:
-    """Where a point of the front would stand: at its cost, with what is left of its drop, if it has one."""
+    """Where a point of the front would stand if it learned again: at its cost, with what is left of a drop."""
     cost, gain = _place(point)
-    return cost, gain * (1.0 - won.at(point.cost_ratio)) if gain < 0 else gain
+    return cost, gain * (1.0 - won.share(point.cost_ratio)) if gain < 0 else gain
 
 
 def _between(point: TrialPoint, hoped: Sequence[pareto.Pair]) -> pareto.Pair:

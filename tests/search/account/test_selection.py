@@ -73,3 +73,4 @@ def test_a_front_is_shown_up_to_what_is_broken_and_no_shorter() -> None:
     assert shown([0.0, 0.0001], 0.026) == [0.0, 0.0001, 0.026], "2.6 points are more than eight times 0.01, and no ruin"
     assert shown([0.0, 0.0001], 0.4) == [0.0, 0.0001]
     assert shown([0.0, 0.06], 0.4) == [0.0, 0.06, 0.4], "a front that comes there step by step"
+    assert shown([0.0, 0.06, 0.2, 0.3], 0.4) == [0.0, 0.06, 0.2, 0.3], "step by step, but nobody wants the last one"

@@ -45,7 +45,7 @@ def test_first_comes_what_is_strongly_compressed_and_not_quite_broken() -> None:
         point(3, 0.1, 0.02),
         point(4, 0.3, 0.002),
     )
-    assert names(nominate([FP32, light, middling, strong, broken])) == ["#2", "#3", "#1", "#4"]
+    assert names(nominate([FP32, light, middling, strong, broken])) == ["#2", "#3", "#4", "#1"]
 
 
 def test_what_lies_elsewhere_comes_before_the_neighbour_of_what_was_taken() -> None:
@@ -56,7 +56,7 @@ def test_what_lies_elsewhere_comes_before_the_neighbour_of_what_was_taken() -> N
 def test_a_gap_in_the_cost_is_filled_from_behind_the_front() -> None:
     """Pruned badly, it answers worse than what is cheaper; trained, it has more to answer with."""
     cheap, dear, between = point(1, 0.04, 0.3), point(2, 0.3, 0.01), point(3, 0.1, 0.5)
-    assert names(nominate([FP32, cheap, dear, between])) == ["#1", "#3", "#2"]
+    assert names(nominate([FP32, cheap, dear, between])) == ["#3", "#1", "#2"], "and is likelier to learn again"
 
 
 def test_no_gap_no_training_for_what_is_behind() -> None:
@@ -88,6 +88,6 @@ def test_what_was_trained_is_done_and_its_place_is_known() -> None:
 def test_where_the_cheapest_wins_back_little_what_is_hardly_dearer_waits() -> None:
     cheap, cheaper, dear = point(1, 0.05, 0.3), point(2, 0.01, 0.6), point(3, 0.4, 0.1)
     points = [FP32, cheap, cheaper, dear]
-    assert names(nominate(points)) == ["#1", "#2", "#3"]
+    assert names(nominate(points)) == ["#1", "#3", "#2"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.48)})) == ["#3", "#2"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.02)})) == ["#2", "#3"]
