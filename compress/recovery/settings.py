@@ -38,8 +38,8 @@ class RecoverySettings:
     seed: int = 0
     learning_rate: float | None = None
     weight_decay: float = 1e-4
-    temperature: float = 2.0
-    label_weight: float = 0.5
+    temperature: float = 1.0
+    label_weight: float = 0.3
     hint_weight: float = 0.0
     mixing: float = 0.3
     float_share: float = 0.7
