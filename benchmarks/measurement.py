@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, parser, report
 from benchmarks.subjects import Subject, prepare
-from compress.stitch import Candidate
+from compress.candidate import Candidate
 from hwprofiles import HardwareProfile
 from latency import SEARCH, Measurement, Meter
 from latency.witness import Traffic, call_witness

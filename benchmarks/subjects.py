@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from compress.candidate import Candidate
 from compress.faithfulness import Faithfulness, open_checked
 from compress.formats.scheme import SCHEMES
 from compress.layers import Layer
@@ -15,7 +16,7 @@ from compress.policy import FORMATS, UNTOUCHED, Policy
 from compress.range_choice import choose_range_method
 from compress.runtime import open_session
 from compress.statistics.calibration import calibrate
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from hwprofiles import HardwareProfile, detect_machine, load_profile
 from latency import CONFIRM, Meter
 from search.trial.timed_input import timed_feeds

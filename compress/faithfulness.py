@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.agreement import piecewise_difference
+from compress.candidate import Candidate
 from compress.errors import CompressionError, FaithfulnessError
 from compress.formats.kernels import disagreements, marks, marks_of, read_kernels
 from compress.low_rank.factorize_layers import factor_name, first_name, inner_name
 from compress.network import Network
 from compress.runtime import open_session
-from compress.stitch import Candidate
 from compress.write_layers import written_names
 
 _ALWAYS_ALLOWED = 0.01

@@ -1,18 +1,16 @@
 """From a policy to the bytes of a candidate: graph edits on a clone, weights from the variant store."""
 
 import copy
-import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compress.bias import bias_behind
+from compress.candidate import Candidate
 from compress.channels.absorption import AbsorbConstants
 from compress.channels.groups import ChannelGroup, find_channel_groups
 from compress.channels.prune import PruneChannels
@@ -39,35 +37,6 @@ from compress.workshop import Workshop
 from compress.write_layers import WriteLayers
 
 _NEED_SCHEME = {"int8", "int8-dynamic"}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Candidate:
-    """A compressed network: what is timed, validated and shipped, byte for byte.
-
-    Attributes:
-        policy: What was asked.
-        onnx_bytes: The network.
-        session_entries: Runtime session configuration without which the bytes would not run as the policy says.
-        ranks: Layer name to its rank, for factorized layers.
-        formats: Layer name to the name of its number format, for the layers that are left.
-    """
-
-    policy: Policy
-    onnx_bytes: bytes
-    session_entries: Mapping[str, str]
-    ranks: Mapping[str, int]
-    formats: Mapping[str, str]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the bytes, in hexadecimal: names the candidate everywhere."""
-        return hashlib.sha256(self.onnx_bytes).hexdigest()
-
-    @property
-    def depends_on_batch(self) -> bool:
-        """Whether a sample's output depends on the samples beside it: dynamic ranges span the batch."""
-        return "int8-dynamic" in self.formats.values()
 
 
 class Compressor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.candidate import Candidate
 from compress.formats.scheme import SCHEMES
 from compress.network import Network, load_network
 from compress.policy import Policy
@@ -16,7 +17,7 @@ from compress.recovery.build_recovered import build_recovered
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.statistics.calibration import Calibration
 from compress.statistics.calibration_file import load_calibration
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from compress.variants import VariantStore
 from deploy.errors import BundleError
 from deploy.manifest import Manifest, Recipe

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from compress.stitch import Candidate
+from compress.candidate import Candidate
 from deploy import ENGINE_FILE, BundleContent, is_bundle, remove_bundle, write_bundle
 from search.cost import without_missing
 from search.folder.disk_errors import disk_errors

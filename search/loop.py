@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.policy import Policy
-from compress.stitch import Candidate
 from latency import MeasurementError
 from search import pareto
 from search.errors import FailingTrialsError

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.subjects import BATCH_SIZE, Subject
+from compress.candidate import Candidate
 from compress.runtime import open_session
-from compress.stitch import Candidate
 from search.trial.timed_input import timed_feeds
 from workloads import evaluate, session_predictor
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError, PolicyError
 from compress.finished_layer import FinishedLayer
 from compress.graph import constant, operand
@@ -13,7 +14,7 @@ from compress.plan import LayerPlan
 from compress.recovery.float_structure import FloatStructure, layer_at
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.runtime import FAITHFUL_SESSION_ENTRIES
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from compress.weights.layer_state import LayerState
 from compress.weights.round_layer import RoundedLayer, elimination_of, round_layer
 

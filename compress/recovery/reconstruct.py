@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.faithfulness import relative_difference
 from compress.policy import Policy
@@ -25,7 +26,7 @@ from compress.recovery.settings import RecoverySettings
 from compress.runtime import open_session
 from compress.single_thread import single_threaded
 from compress.statistics.activations import Feeds
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 
 METHOD = "closed-form reconstruction"
 

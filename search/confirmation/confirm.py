@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.policy import Policy
-from compress.stitch import Candidate
 from latency import MeasurementError, TargetError
 from search import pareto
 from search.as_read import as_read

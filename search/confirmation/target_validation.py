@@ -13,8 +13,8 @@ from typing import Self
 
 import numpy as np
 
+from compress.candidate import Candidate
 from compress.network import Network
-from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target, TargetError
 from search.confirmation.target_kernels import layers_in_float, sentences

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.faithfulness import open_checked
 from compress.formats.kernels import disagreements
@@ -19,7 +20,7 @@ from compress.network import Network, load_network, serialize
 from compress.policy import FORMATS, UNTOUCHED, Policy
 from compress.runtime import open_session
 from compress.statistics.calibration import Calibration, calibrate
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from compress.variants import VariantStore
 from hwprofiles import HardwareProfile, ProbedChoice
 from latency.probing import Built, ChoiceRefused

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.policy import Policy
 from compress.recovery.build_recovered import build_recovered
 from compress.recovery.lineage import Lineage
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.settings import RecoverySettings
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from latency import MeasurementError
 from search.figures import is_fraction
 from search.folder.disk_errors import disk_errors

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from compress.candidate import Candidate
 from compress.policy import Policy
 from compress.recovery.build_recovered import build_recovered
 from compress.recovery.recovered_weights import RecoveredWeights
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from search.errors import SearchError
 from search.folder.run_folder import RunFolder
 from search.point import TrialPoint

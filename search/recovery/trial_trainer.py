@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.policy import Policy
 from compress.recovery.build_recovered import build_recovered
@@ -22,7 +23,7 @@ from compress.recovery.lessons import Lessons
 from compress.recovery.lineage import TrainingProgress
 from compress.recovery.recovered_weights import RecoveredWeights
 from compress.recovery.settings import RecoverySettings
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from latency import MeasurementError
 from search.errors import SearchError
 from search.figures import is_fraction

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.policy import Policy
-from compress.stitch import Candidate
 from latency import SEARCH, Effort, Measurement, MeasurementError, combine
 from latency.elasticity import SpeedReading
 from search.stages import StageClock

@@ -11,10 +11,11 @@ really run are read back from the target at confirmation (`search.confirmation.t
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from compress.candidate import Candidate
 from compress.faithfulness import open_checked
 from compress.policy import Policy
 from compress.runtime import open_session
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from hwprofiles import HardwareProfile, Machine
 from latency import CONFIRM, RETRY, SEARCH
 from search.stages import StageClock

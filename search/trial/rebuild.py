@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from compress.candidate import Candidate
 from compress.policy import Policy
-from compress.stitch import Candidate
 from search.errors import SearchError
 from search.point import TrialPoint
 

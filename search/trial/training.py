@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from compress.stitch import Candidate
+from compress.candidate import Candidate
 from search.study.partial import PartialOutcome
 from search.study.trials import Outcome
 from search.trial.stopping import Watch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compress.agreement import piecewise_difference
-from compress.stitch import Candidate
+from compress.candidate import Candidate
 from tests.compress.conftest import Loaded
 from tests.compress.policies import joint, mixed, names_of
 

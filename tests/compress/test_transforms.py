@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
+from compress.candidate import Candidate
 from compress.faithfulness import open_checked, relative_difference
 from compress.network import Network, serialize
 from compress.policy import Policy
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from compress.variants import VariantStore
 from tests.compress.conftest import Loaded
 from tests.compress.format_mixes import formats_for

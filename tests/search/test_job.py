@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import search
+from compress.candidate import Candidate
 from compress.errors import CompressionError
-from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from search import RunResult, SearchError
 from search.folder.run_folder import RunFolder

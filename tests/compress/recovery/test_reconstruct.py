@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.faithfulness import open_checked, relative_difference
 from compress.graph import operand
@@ -21,7 +22,7 @@ from compress.recovery.reconstruct import METHOD, reconstruct
 from compress.recovery.settings import RecoverySettings
 from compress.runtime import open_session
 from compress.statistics.calibration import calibrate
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from tests.compress.conftest import Loaded
 from tests.compress.policies import joint, names_of, vanished
 from tests.compress.zoo import write

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from compress.candidate import Candidate
 from compress.errors import CompressionError
 from compress.faithfulness import relative_difference
 from compress.graph import constant
@@ -23,7 +24,7 @@ from compress.recovery.lineage import TrainingProgress
 from compress.recovery.recover import recover
 from compress.recovery.settings import RecoverySettings
 from compress.runtime import open_session
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from tests.compress.conftest import Loaded
 from tests.compress.policies import masked, mixed, names_of, narrowed
 

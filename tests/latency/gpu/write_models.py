@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.candidate import Candidate
 from compress.formats.scheme import SCHEMES
 from compress.layers import Layer
 from compress.network import load_network
 from compress.policy import FORMATS, LayerPolicy, Policy
 from compress.runtime import open_session
 from compress.statistics.calibration import calibrate
-from compress.stitch import Candidate, Compressor
+from compress.stitch import Compressor
 from compress.weight_rows import inputs_per_group
 from compress.weights.mask_layer import takes_runs
 from workloads import Workload, load

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from compress.candidate import Candidate
 from compress.errors import PolicyError
 from compress.low_rank.factorize_layers import first_name
 from compress.network import Network
 from compress.policy import Policy
-from compress.stitch import Candidate
 from hwprofiles import HardwareProfile
 from latency import MeasurementError, Target
 from search.layers.table import TimedPolicy

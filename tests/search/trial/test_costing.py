@@ -13,8 +13,8 @@ import numpy as np
 import optuna
 import pytest
 
+from compress.candidate import Candidate
 from compress.policy import FORMATS, UNTOUCHED, Policy
-from compress.stitch import Candidate
 from latency import CONFIRM, SEARCH, Measurement, MeasurementError, MeasurementKey, ProcessSamples, Samples
 from latency.elasticity import UNKNOWN
 from latency.grading import Grade
