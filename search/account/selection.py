@@ -116,8 +116,8 @@ def view_of(selection: Selection) -> View:
     span = max(bars_high - drop_low, 1e-6)
     near = [as_searched(p) for p in selection.searched if as_searched(p)[1] <= drop_high + 0.6 * span]
     gains = [1.0, *(1 / p.cost_ratio_high for p in marked), *(1 / p.cost_ratio_low for p in marked)]
-    least = 0.8 * min(gains)
-    gains += [max(gain, least) for gain, _ in near]
+    least, most = 0.8 * min(gains), 1.25 * max(gains)
+    gains += [min(max(gain, least), most) for gain, _ in near]
     width = max(max(gains) - min(gains), 0.1)
     drop_high = max([bars_high, *(drop for _, drop in near)])
     drop_low = min([drop_low, *(drop for _, drop in near)])

@@ -50,6 +50,17 @@ def test_view_holds_the_confirmed_front_with_its_intervals(make_run: Callable[..
             assert view.holds(1 / point.latency_ratio_high, point.metric_drop_high)
 
 
+def test_what_is_broken_and_fast_does_not_widen_the_view(make_run: Callable[..., Any]) -> None:
+    points = make_run()[0]
+    front = select(points).front
+    ruined = replace(
+        front[-1], number=999, digest="f" * 64, latency_ratio=0.001, latency_ratio_low=0.001, latency_ratio_high=0.001,
+        metric=0.5 * front[0].metric, metric_drop=0.5 * front[0].metric, metric_drop_low=0.45, metric_drop_high=0.55,
+    )  # fmt: skip
+    view = view_of(select([*points, ruined]))
+    assert view.gain_high < 2 * view_of(select(points)).gain_high
+
+
 def test_search_values_of_a_confirmed_point_are_kept(make_run: Callable[..., Any]) -> None:
     point = next(p for p in make_run()[0] if p.confirmed and p.number)
     assert point.search_latency_ratio is not None
