@@ -140,7 +140,7 @@ def outside_note(selection: Selection, view: View, fp32_metric: float) -> str:
         parts.append(f"{len(outside)} searched {_points(outside)} outside the plot (metric down to {worst})")
     if front:
         names = ", ".join(point.name for point in front[:6])
-        parts.append(f"{len(front)} front {_points(front)} below it ({names})")
+        parts.append(f"{len(front)} front {_points(front)} outside it ({names})")
     if selection.excluded:
         parts.append(f"{selection.excluded} left out: latency unreliable")
     return "Not shown: " + "; ".join(parts) + "." if parts else ""
