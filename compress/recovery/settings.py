@@ -33,7 +33,7 @@ class RecoverySettings:
     """
 
     epochs: int = 3
-    batch_size: int = 32
+    batch_size: int = 16
     time_limit_s: float | None = None
     seed: int = 0
     learning_rate: float | None = None
