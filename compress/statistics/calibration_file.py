@@ -17,7 +17,7 @@ from compress.statistics.responses import Responses
 FORMAT_VERSION = 2
 """Version 1 held ranges and factors, without a version in the file."""
 
-# What zipfile, NumPy and json raise on damaged bytes.
+# What zipfile, NumPy and json raise on damaged bytes; NotImplementedError where these name an unknown compression.
 _UNREADABLE = (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError, NotImplementedError)
 
 _RESPONSE_PARTS = ("mean", "covariance", "rows")

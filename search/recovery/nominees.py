@@ -18,12 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from search import pareto
 from search.point import FP32_LABEL, TrialPoint
 from search.recovery.ladder import TO_RECOVER
-from search.recovery.won_back import WonBack
+from search.recovery.won_back import USEFUL, WonBack
 
 Key = tuple[int, str]
 """`TrialPoint.key`."""
-_USEFUL = 0.1
-"""A network that lost more than this share of FP32's metric is of no use to anybody."""
 _BEYOND_THE_BEST = 2.0
 _BEHIND = 0.9
 """Of what lies behind the front less is expected: beside a neighbour on it, it is the second choice."""
@@ -49,8 +47,7 @@ def nominate(points: Sequence[TrialPoint], became: Mapping[Key, TrialPoint] | No
     costs = [point.cost_ratio for point in front]
     middle = math.sqrt(min(costs) * max(costs))
     wanted = [point for point in front if _can_win(point) and point.key not in became]
-    behind = [point for point in second if _can_win(point) and point.cost_ratio <= middle]
-    behind = [point for point in behind if point.key not in became]
+    behind = [p for p in second if _can_win(p) and p.cost_ratio <= middle and p.key not in became]
     known = {point.key for point in (*front, *behind)} | set(became)
     behind += [point for point in rankable if point.label == TO_RECOVER and _can_win(point) and point.key not in known]
     ordered = _by_promise(rankable, front, wanted, behind, became)
@@ -86,7 +83,7 @@ def _by_promise(
     hoped |= {point.key: _between(point, reached) for point in behind}
     reference = (
         max(_place(member)[0] for member in front),
-        -max(_USEFUL * abs(front[0].metric + front[0].metric_drop), _BEYOND_THE_BEST * _least_loss(hoped.values())),
+        -max(USEFUL * abs(front[0].metric + front[0].metric_drop), _BEYOND_THE_BEST * _least_loss(hoped.values())),
     )
     left, ordered, on_front = [*wanted, *behind], [], {point.key for point in wanted}
     while left:

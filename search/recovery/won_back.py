@@ -1,9 +1,10 @@
 """What share of a drop a training wins back, and how likely it does: assumed at first, then read off a run's trainings.
 
 There is a size below which a network learns nothing again, however long it is trained, and above which most comes back
-(seen on networks that read digits, photographs and text: 0.2 to 0.35 of the drop at a sixtieth of the cost, 0.87 to 1
-at a thirtieth, a twelfth or a third). Where that is nobody knows beforehand. Each training tells on which side of it
-its candidate lies, as a step of a bisection does.
+(seen on three: one that reads digits won back 0.35 of its drop at an eightieth of the cost and 0.98 at a thirtieth; a
+transformer 0.2 at a sixtieth and a seventeenth, 0.8 at a sixth; EfficientNet-Lite0 all at a twelfth). Where that is
+nobody knows beforehand. Each training of a ruined candidate tells on which side of it that lies, as a step of a
+bisection does.
 """
 
 import math
@@ -16,6 +17,8 @@ from search.point import TrialPoint
 
 ASSUMED = 0.9
 """Of a candidate that learns again at all, before any training has said otherwise."""
+USEFUL = 0.1
+"""A network that lost more than this share of FP32's metric is of no use to anybody: it has to learn again."""
 _LEARNS_AGAIN = 0.5
 _BELOW_THE_CHEAPEST = math.log(2.0)
 _NARROWEST = 1e-9
@@ -27,7 +30,8 @@ class WonBack:
 
     What is left of a network decides how much it can learn again, so the share is held not to fall with the cost: an
     isotonic regression (Barlow et al. 1972) over the trainings so far, in which a drop of many points tells more than
-    one of a few, whose share is mostly noise. Where it is below a half, candidates do not learn again.
+    one of a few, whose share is mostly noise. Where it is below a half, ruined candidates do not learn again; one that
+    had lost little has forgotten nothing, and says nothing of that.
 
     Attributes:
         log_costs: Of the trainings that won back half or more, ascending.
@@ -51,7 +55,12 @@ class WonBack:
         """
         floor = min(math.log(cheapest), 0.0) - _BELOW_THE_CHEAPEST
         found = sorted(
-            (math.log(before.cost_ratio), 1.0 - after.metric_drop / before.metric_drop, before.metric_drop)
+            (
+                math.log(before.cost_ratio),
+                1.0 - after.metric_drop / before.metric_drop,
+                before.metric_drop,
+                before.metric_drop > USEFUL * abs(before.metric + before.metric_drop),
+            )
             for before, after in trainings
             if before.metric_drop > 0
         )
@@ -59,15 +68,15 @@ class WonBack:
             return cls(nothing_below=floor)
         from scipy.optimize import isotonic_regression  # half a second
 
-        log_costs, shares, drops = zip(*found, strict=True)
+        log_costs, shares, drops, ruined = zip(*found, strict=True)
         rising = isotonic_regression(np.clip(shares, 0.0, 1.0), weights=np.array(drops)).x
-        learned = [
-            (cost, float(share)) for cost, share in zip(log_costs, rising, strict=True) if share >= _LEARNS_AGAIN
-        ]
+        trained = list(zip(log_costs, map(float, rising), ruined, strict=True))
+        learned = [(cost, share) for cost, share, _ in trained if share >= _LEARNS_AGAIN]
+        in_vain = [cost for cost, share, was_ruined in trained if share < _LEARNS_AGAIN and was_ruined]
         return cls(
             log_costs=tuple(cost for cost, _ in learned),
             shares=tuple(share for _, share in learned),
-            nothing_below=max([floor, *log_costs[: len(log_costs) - len(learned)]]),
+            nothing_below=max([floor, *in_vain]),
             surely_above=min([0.0, *(cost for cost, _ in learned)]),
         )
 

@@ -50,15 +50,18 @@ def test_view_holds_the_confirmed_front_with_its_intervals(make_run: Callable[..
             assert view.holds(1 / point.latency_ratio_high, point.metric_drop_high)
 
 
-def test_what_is_broken_and_fast_does_not_widen_the_view(make_run: Callable[..., Any]) -> None:
+def test_one_very_fast_network_that_was_only_searched_does_not_squash_the_front(make_run: Callable[..., Any]) -> None:
     points = make_run()[0]
-    front = select(points).front
-    ruined = replace(
-        front[-1], number=999, digest="f" * 64, latency_ratio=0.001, latency_ratio_low=0.001, latency_ratio_high=0.001,
-        metric=0.5 * front[0].metric, metric_drop=0.5 * front[0].metric, metric_drop_low=0.45, metric_drop_high=0.55,
+    selection = select(points)
+    fast = replace(
+        next(point for point in points if not point.confirmed and point.rankable),
+        number=999, digest="f" * 64, latency_ratio=0.001, latency_ratio_low=0.001, latency_ratio_high=0.001,
+        metric_drop=selection.front[-1].metric_drop,
     )  # fmt: skip
-    view = view_of(select([*points, ruined]))
-    assert view.gain_high < 2 * view_of(select(points)).gain_high
+    wider = view_of(select([*points, fast]))
+    assert wider.holds(*as_searched(selection.front[-1]))
+    assert not wider.holds(*as_searched(fast))
+    assert wider.gain_high < 1.5 * view_of(selection).gain_high
 
 
 def test_search_values_of_a_confirmed_point_are_kept(make_run: Callable[..., Any]) -> None:

@@ -39,6 +39,11 @@ def test_each_training_halves_where_the_least_size_that_learns_may_lie() -> None
     assert WonBack.seen_in([failed], 0.01).chance(0.1) == pytest.approx(0.5)
 
 
+def test_what_had_lost_little_says_nothing_of_the_least_size() -> None:
+    light = point(1, 0.3, 0.005)
+    assert WonBack.seen_in([(light, light)], 0.02).chance(0.1) == pytest.approx(0.5)
+
+
 def test_a_drop_of_many_points_tells_more_than_one_of_a_few() -> None:
     large, small = point(1, 0.05, 0.9), point(2, 0.1, 0.001)
     won = WonBack.seen_in([(large, point(1, 0.05, 0.009)), (small, point(2, 0.1, 0.001))], 0.05)
