@@ -67,7 +67,7 @@ def export_bundle(
         point: What to export.
         out: The bundle's folder; an earlier bundle there is replaced.
         kind: What it holds besides the ONNX network.
-        budgets: What it promises; the confirmed intervals' ends where nothing is said.
+        budgets: What it promises; the intervals' worse ends where nothing is said.
         archive: Whether to write `OUT.tar.gz` too.
 
     Raises:

@@ -15,6 +15,13 @@ _SETTINGS = ("name", "provider", "threads", "affinity", "spinning", "batch_size"
 _NOTABLE = 1.1
 """FP32's own time then and now differ by chance and by the machine's mood up to this factor."""
 
+CROWDED = 1.15
+"""Other work on a machine alone makes an 8-bit network up to so much slower against FP32.
+
+Measured with mnist-resnet, six measurements in each of five crowds (burners, copying, training; two to four of them):
+medians of 1.02 to 1.11 of the quiet ratio, single ones up to 1.15.
+"""
+
 KNOWN_WELL = 0.03
 """Relative half-width of the ratio's interval that a first look has to reach, as a search's confirmation has."""
 
@@ -138,7 +145,7 @@ def _judge_in_ms(
     """
     low = min(level.ms_low, whole.ratio_low * then_ms)
     high = max(level.ms_high, whole.ratio_high * then_ms)
-    status, reason = judge_at_most(promised_ms, low, level.ms, high)
+    status, reason = _judge(promised_ms, low, level.ms, high, whole)
     factor = fp32.ms / then_ms
     if status != "kept" and factor > _NOTABLE:
         reason += (
@@ -157,7 +164,7 @@ def _judge_in_ms(
 
 def _judge_as_ratio(promised_ms: float, then_ms: float, whole: Measurement, seconds: float) -> Check:
     promised = promised_ms / then_ms
-    status, reason = judge_at_most(promised, whole.ratio_low, whole.ratio, whole.ratio_high)
+    status, reason = _judge(promised, whole.ratio_low, whole.ratio, whole.ratio_high, whole)
     return Check(
         name="latency",
         status=status,
@@ -169,15 +176,26 @@ def _judge_as_ratio(promised_ms: float, then_ms: float, whole: Measurement, seco
 
 
 def _judge_speedup(promised: float, whole: Measurement) -> Check:
-    status, reason = judge_at_most(1 / promised, whole.ratio_low, whole.ratio, whole.ratio_high)
+    status, reason = _judge(1 / promised, whole.ratio_low, whole.ratio, whole.ratio_high, whole)
     low, high = 1 / whole.ratio_high, 1 / whole.ratio_low
     return Check(
         name="speedup",
         status=status,
         promised=f"at least {promised:.4g} times as fast as FP32",
         found=f"{1 / whole.ratio:.4g} [{low:.4g}, {high:.4g}] times",
-        reason=f"too slow: as a share of FP32's time, {reason}" if status != "kept" else "",
+        reason=_in_units(f"as a share of FP32's time, {reason}", status) if status != "kept" else "",
     )
+
+
+def _judge(promised: float, low: float, value: float, high: float, whole: Measurement) -> tuple[Status, str]:
+    """As `judge_at_most`, but nobody is accused by what other work on the machine does as well."""
+    status, reason = judge_at_most(promised, low, value, high)
+    if status == "broken" and whole.grade == "contended" and low <= promised * CROWDED:
+        return "undecided", (
+            f"{value:.4g} is above {promised:.4g}, but this machine is busy ({whole.reason}), and other work alone can "
+            f"take {CROWDED - 1:.0%}; verify again when it is quiet"
+        )
+    return status, reason
 
 
 def _in_units(reason: str, status: Status) -> str:

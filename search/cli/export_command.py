@@ -30,14 +30,14 @@ def export(
     ] = "onnx",
     archive: Annotated[bool, typer.Option("--archive", help="Write OUT.tar.gz beside the folder too.")] = False,
     promise_max_latency_ms: Annotated[
-        float | None, typer.Option(help="Promise this latency. Default: the high end of the confirmed interval.")
+        float | None, typer.Option(help="Promise this latency. Default: the high end of its interval.")
     ] = None,
     promise_max_drop: Annotated[
         float | None,
         typer.Option(help="Promise this drop, in the metric's own unit. Default: the high end of its interval."),
     ] = None,
     promise_min_speedup: Annotated[
-        float | None, typer.Option(help="Promise this speedup. Default: the low end of the confirmed interval.")
+        float | None, typer.Option(help="Promise this speedup. Default: the low end of its interval.")
     ] = None,
     promise_max_size_mb: Annotated[
         float | None, typer.Option(help="Promise this size of model.onnx, in MB. Default: its size.")

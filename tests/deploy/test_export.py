@@ -131,12 +131,26 @@ def test_a_promise_that_is_broken_already_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("worse", ["confirmed", "exported"])
+def test_of_two_occasions_the_worse_one_is_promised(
+    point: Exportable, measured: Remeasured, tmp_path: Path, worse: str
+) -> None:
+    ratio = measured.whole.ratio_high * (1.01 if worse == "confirmed" else 0.99)
+    confirmed = point.confirmed.model_copy(update={"ratio_high": ratio})
+    written = write_bundle_files(
+        replace(point, confirmed=confirmed), measured, tmp_path / "bundle", {}, budgets=Budgets()
+    )
+    most = max(ratio, measured.whole.ratio_high)
+    assert written.manifest.promises.min_speedup == pytest.approx(1 / most)
+
+
 def test_promises_are_what_is_said_and_else_the_intervals_ends(
     point: Exportable, measured: Remeasured, tmp_path: Path
 ) -> None:
-    default = write_bundle_files(point, measured, tmp_path / "one", {}, budgets=Budgets()).manifest.promises
-    assert default.max_latency_ms == pytest.approx(point.confirmed.ms_high)
-    assert default.min_speedup == pytest.approx(1 / point.confirmed.ratio_high)
+    written = write_bundle_files(point, measured, tmp_path / "one", {}, budgets=Budgets()).manifest
+    default, highest = written.promises, max(point.confirmed.ratio_high, written.latency.exported.ratio_high)
+    assert default.max_latency_ms == pytest.approx(highest * point.fp32_ms)
+    assert default.min_speedup == pytest.approx(1 / highest)
     assert default.max_drop == point.accuracy.confirmed.drop_high
     assert default.max_size_bytes == len(point.onnx_bytes)
     said = Budgets(max_latency_ms=100.0, max_drop=0.5, min_speedup=0.1, max_size_mb=3.5)

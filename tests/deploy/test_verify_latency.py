@@ -40,6 +40,15 @@ def measurement(template: Measurement, candidate_ms: float, baseline_ms: float) 
     )
 
 
+def crowded(process: ProcessSamples) -> ProcessSamples:
+    """The same inferences, each of them interrupted for a third of its time."""
+
+    def interrupted(taken: Samples) -> Samples:
+        return replace(taken, wall_ms=tuple(1.5 * ms for ms in taken.wall_ms), switches=(1,) * len(taken.wall_ms))
+
+    return replace(process, candidate=interrupted(process.candidate), baseline=interrupted(process.baseline))
+
+
 @pytest.fixture
 def manifest(bundle: Path) -> Manifest:
     found = read_manifest((bundle / "manifest.json").read_bytes())
@@ -137,6 +146,31 @@ def test_what_is_known_of_speeds_travels_with_the_bundle(
         read = read_manifest(text.encode())
         assert isinstance(read, Manifest)
         assert promised_speed(read.latency) == speed
+
+
+@pytest.mark.parametrize(
+    ("is_crowded", "most_ms", "status"),
+    [
+        (False, 0.9, "broken"),
+        (True, 0.9, "undecided"),  # other work alone takes as much
+        (True, 0.8, "broken"),  # none has been seen to take a quarter
+        (True, 1.1, "kept"),
+    ],
+)
+def test_on_a_busy_machine_nobody_is_accused_of_what_other_work_does(
+    manifest: Manifest, measured: Remeasured, is_crowded: bool, most_ms: float, status: str
+) -> None:
+    taken = measurement(measured.passes[0], 1.0, THEN_MS)
+    if is_crowded:
+        taken = replace(taken, processes=tuple(crowded(process) for process in taken.processes))
+    promises = manifest.promises.model_copy(update={"max_latency_ms": most_ms, "min_speedup": THEN_MS / most_ms})
+    found = replace(measured, passes=(taken, taken))
+    judgement = judge_latency(manifest, promises, load_profile("local-cpu"), found, 1.0)
+    _, latency, speedup = judgement.checks
+    assert (latency.status, speedup.status) == (status, status)
+    for check in (latency, speedup) if status == "undecided" else ():
+        assert "this machine is busy (" in check.reason
+        assert "verify again when it is quiet" in check.reason
 
 
 def test_a_machine_that_is_slower_than_it_was_is_named_as_the_reason(manifest: Manifest, measured: Remeasured) -> None:
