@@ -1,8 +1,9 @@
 """How many trials the frontier sampler needs for what others reach in 300: `python -m benchmarks.sampler_efficiency`.
 
 Three kinds of problem: a small real network all of whose policies were evaluated once (benchmarks/tabulated), synthetic
-chains of known figures, and, with `--live`, searches of a real network as users make them. Curves are kept in the
-folder that `--out` names; the same call goes on where it was stopped.
+chains of known figures, and, with `--live`, searches of a real network as users make them. The others have our
+starting points, as `paretune search --sampler tpe` has; with `--alone` they begin with FP32, as whoever uses Optuna
+without paretune does. Curves are kept in the folder that `--out` names; the same call goes on where it was stopped.
 """
 
 import statistics
@@ -18,7 +19,7 @@ from benchmarks.samplers.asks import ask_ms
 from benchmarks.samplers.comparison import Comparison, after, bests_of, curves_of, draw_curves, figures_of
 from benchmarks.samplers.heat import run_side_by_side
 from benchmarks.samplers.live_comparison import LiveComparison
-from benchmarks.samplers.race import FRONTIER, OTHERS
+from benchmarks.samplers.race import ALONE, FRONTIER, OTHERS
 from benchmarks.samplers.synthetic_chain import SyntheticChain
 from benchmarks.samplers.table_replay import TableReplay
 from benchmarks.tabulated.table import Table, read_table
@@ -49,7 +50,7 @@ def on_chains(options: Namespace, folder: Path) -> list[Comparison]:
         Comparison(
             label=f"{layers} layers",
             make_problem=partial(SyntheticChain, layers),
-            others=[name for name in options.others if name != "gp" or layers <= options.gp_layers],
+            others=[name for name in options.others if not name.startswith("gp") or layers <= options.gp_layers],
             seeds=options.seeds,
             trials=options.trials,
             most_ask_s=60.0 * options.ask_minutes,
@@ -66,7 +67,10 @@ def sum_up_table(comparison: Comparison) -> dict[str, Figure]:
     races = comparison.races()
     figures: dict[str, Figure] = {}
     # The first reference is what counts; the second, from where who guesses stands, is easier.
-    for label, reference in (("table", problem.reference), ("table, from chance", TableReplay.chance)):
+    for label, reference in (
+        (comparison.title, problem.reference),
+        (f"{comparison.title}, from chance", TableReplay.chance),
+    ):
         runs = curves_of(races, reference)
         whole = table.hypervolume(reference)
         path = comparison.folder / f"{label}.png"
@@ -78,7 +82,7 @@ def sum_up_table(comparison: Comparison) -> dict[str, Figure]:
             y_label="hypervolume, share of the whole front's",
         )
         print(path)
-        is_asked = label == "table"
+        is_asked = label == comparison.title
         figures |= figures_of(label, runs, extra_trials=table.head_start_trials, is_asked=is_asked)
         for name in (FRONTIER, *comparison.others):
             figures[f"{label}: {name}, share after {SHARE_AFTER}"] = Figure(
@@ -93,7 +97,7 @@ def sum_up_table(comparison: Comparison) -> dict[str, Figure]:
 def sum_up_chain(comparison: Comparison) -> dict[str, Figure]:
     """What the searches of chains of one length come to."""
     runs = curves_of(comparison.races(), SyntheticChain.reference)
-    path = comparison.folder / f"{comparison.label}.png"
+    path = comparison.folder / f"{comparison.title}.png"
     draw_curves(
         runs,
         bests_of(runs),
@@ -102,7 +106,7 @@ def sum_up_chain(comparison: Comparison) -> dict[str, Figure]:
         y_label=f"hypervolume over that of the best other after {comparison.trials}",
     )
     print(path)
-    return figures_of(comparison.label, runs)
+    return figures_of(comparison.title, runs)
 
 
 def compare_live(options: Namespace, folder: Path) -> dict[str, Figure]:
@@ -151,6 +155,7 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--trials", type=int, default=300)
     options.add_argument("--others", nargs="*", choices=OTHERS, default=OTHERS)
+    options.add_argument("--alone", action="store_true", help="the others begin with FP32 only, not as ours does")
     options.add_argument("--gp-layers", type=int, default=20, help="the longest chain that the Gaussian process gets")
     options.add_argument(
         "--ask-minutes", type=float, default=30.0, help="processor time that the proposals of one search may take"
@@ -163,6 +168,8 @@ def main() -> None:
     if arguments.quick:
         arguments.problems, arguments.layers = ["table", "chains"], [20]
         arguments.seeds, arguments.trials, arguments.others = 1, 40, ("tpe", "random")
+    if arguments.alone:
+        arguments.others = [f"{name}{ALONE}" for name in arguments.others]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = arguments.out or Path(tempfile.mkdtemp(prefix="paretune-sampler-efficiency-"))
     figures: dict[str, Figure] = {}

@@ -11,7 +11,7 @@ from benchmarks.figures import Figure
 from benchmarks.samplers.heat import Heat
 from benchmarks.samplers.picture import Bundle, draw
 from benchmarks.samplers.problem import Problem
-from benchmarks.samplers.race import FRONTIER, OURS, Race, trials_until
+from benchmarks.samplers.race import FRONTIER, OURS, Race, sampler_of, title_of, trials_until
 from search.pareto import Pair
 
 ASKED_TRIALS = 30.0
@@ -32,7 +32,7 @@ class Comparison:
     """What is compared on a problem.
 
     Attributes:
-        label: Of the figures; also of the files.
+        label: Of the problem; also of the searches' folder.
         make_problem: The problem of a seed.
         others: Samplers beside ours.
         seeds: How many searches each sampler makes.
@@ -49,6 +49,11 @@ class Comparison:
     most_ask_s: float
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """What its figures and pictures are called."""
+        return title_of(self.label, self.others)
+
     def heats(self) -> list[Heat]:
         """All searches: the slowest sampler's first, which shortens the end of all, what only informs last."""
         return [
@@ -61,7 +66,7 @@ class Comparison:
                 most_ask_s=self.most_ask_s,
                 folder=self.folder,
             )
-            for name in sorted((FRONTIER, *self.others, *OURS[1:]), key=lambda name: name != _SLOW)
+            for name in sorted((FRONTIER, *self.others, *OURS[1:]), key=lambda name: sampler_of(name) != _SLOW)
             for seed in range(self.seeds)
         ]
 

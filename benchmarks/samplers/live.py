@@ -8,18 +8,22 @@ between sessions are not.
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
+from benchmarks.samplers.race import alone, sampler_of
 from search.account.active_time import ActiveTime
 from search.errors import SearchError
 from search.folder.run_folder import RunFolder
 from search.job import run
 from search.pareto import Pair, front, hypervolume
 from search.progress import Progress
+from search.space.space import SearchSpace, Start
 from search.study.study import load_run_study
 from search.study.trials import OUTCOME, is_finished
 
@@ -49,7 +53,7 @@ class LiveSearch:
     Attributes:
         workload: What is searched: a built-in's name, or a file.
         target: A profile's name, or a file.
-        sampler: By its name.
+        sampler: By its name, as `benchmarks.samplers.race` knows it.
         seed: The sampler's.
         trials: When it ends at the latest.
         folder: The run's.
@@ -96,21 +100,36 @@ class LiveSearch:
                 if progress.stage == "confirmation" or (progress.stage == "search" and self._is_over(target)):
                     raise _EnoughError
 
-            with contextlib.suppress(_EnoughError):
+            with contextlib.suppress(_EnoughError), self._beginning():
                 run(
                     self.workload,
                     self.target,
                     out=self.folder,
                     trials=self.trials,
-                    sampler=self.sampler,
+                    sampler=sampler_of(self.sampler),
                     seed=self.seed,
                     listener=listen,
                 )
         return self.steps()
 
+    def _beginning(self) -> AbstractContextManager[None]:
+        return _begins_with_fp32() if alone(self.sampler) else nullcontext()
+
     def _is_over(self, target: float) -> bool:
         steps = self.steps()
         return len(steps) >= self.trials or bool(steps and steps[-1].hypervolume >= target)
+
+
+@contextlib.contextmanager
+def _begins_with_fp32() -> Iterator[None]:
+    """Searches that are run here leave out what paretune would try first, FP32 excepted: nobody needs that as an option."""
+    whole = SearchSpace.starts
+
+    def fp32_only(space: SearchSpace) -> tuple[Start, ...]:
+        return whole(space)[:1]
+
+    with mock.patch.object(SearchSpace, "starts", fp32_only):
+        yield
 
 
 class _EnoughError(Exception):

@@ -12,6 +12,7 @@ from benchmarks.figures import Figure
 from benchmarks.samplers.comparison import ASKED_OF, ASKED_TRIALS
 from benchmarks.samplers.live import LiveSearch, Step
 from benchmarks.samplers.picture import Bundle, draw
+from benchmarks.samplers.race import title_of
 
 OURS = "frontier"
 ASKED_SHARE_OF_TIME = 0.2
@@ -45,6 +46,11 @@ class LiveComparison:
     floor: float
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """What its figures and pictures are called."""
+        return title_of("live", self.others)
+
     def runs(self) -> Runs:
         """Search what is not there yet."""
         found: list[dict[str, Sequence[Step]]] = []
@@ -54,7 +60,7 @@ class LiveComparison:
             steps[OURS] = self._search(OURS, seed).go_on(target)
             found.append(steps)
             document = [{name: [asdict(step) for step in each] for name, each in run.items()} for run in found]
-            (self.folder / "live.json").write_text(json.dumps(document))
+            (self.folder / f"{self.title}.json").write_text(json.dumps(document))
         return found
 
     def _search(self, sampler: str, seed: int) -> LiveSearch:
@@ -79,19 +85,19 @@ class LiveComparison:
             trials.append(at + 1)
             shares.append(run[OURS][at].seconds / best[-1].seconds if at < len(reached) else 1.0)
         return {
-            f"live: {OURS}": Figure(
+            f"{self.title}: {OURS}": Figure(
                 value=statistics.median(trials),
                 unit="trials",
                 better="lower",
                 asked=ASKED_TRIALS if is_asked else None,
             ),
-            f"live: {OURS}, share of the best other's time": Figure(
+            f"{self.title}: {OURS}, share of the best other's time": Figure(
                 value=statistics.median(shares),
                 unit="share",
                 better="lower",
                 asked=ASKED_SHARE_OF_TIME if is_asked else None,
             ),
-            "live: seconds of the best other": Figure(
+            f"{self.title}: seconds of the best other": Figure(
                 value=statistics.median(self._best(run)[-1].seconds for run in runs), unit="s", better="lower"
             ),
         }
@@ -108,7 +114,7 @@ class LiveComparison:
             bundles = [_bundle(name, axis, [run[name] for run in runs], best) for name in names]
             longest = max(bundle.x[-1] for bundle in bundles)
             first = min(bundle.x[0] for bundle in bundles)
-            path = self.folder / f"live {axis}.png"
+            path = self.folder / f"{self.title} {axis}.png"
             draw(
                 bundles,
                 path,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.samplers.race import alone
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -66,7 +68,8 @@ def draw(
     for bundle in bundles:
         colour = _COLOURS[bundle.name.partition(",")[0]]
         is_ours = bundle.name == "frontier"
-        style = next(less_known, ":") if "," in bundle.name else "-"
+        is_less_known = "," in bundle.name and not alone(bundle.name)
+        style = next(less_known, ":") if is_less_known else "-"
         axes.plot(
             bundle.x,
             np.median(bundle.curves, axis=0),

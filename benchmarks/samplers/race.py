@@ -1,12 +1,17 @@
 """Searches of one problem by all samplers, asked as a search asks them: the same starting points, then what is new.
 
+The starting points (uniform choices) know what layers are and what a fast network looks like; whoever uses Optuna
+without paretune has FP32 and the sampler. So others are compared in both ways, with our start and `ALONE`.
+
 Hypervolumes are those of the exact figures of what was tried, whatever the noise let a sampler see.
 """
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import optuna
@@ -19,6 +24,9 @@ from search.study.seen import resume
 from search.study.trials import OUTCOME
 
 OTHERS = ("tpe", "nsga2", "gp", "random")
+
+ALONE = ", alone"
+"""After a sampler's name: it begins with FP32 and nothing else of ours."""
 
 FRONTIER = "frontier"
 UNTIMED = "frontier, layers not timed"
@@ -57,9 +65,24 @@ def trials_until(reached: Sequence[float], target: float) -> int:
     return next((at for at, value in enumerate(reached, 1) if value >= target), len(reached) + 1)
 
 
+def alone(name: str) -> bool:
+    """Whether the search is to begin with FP32 only."""
+    return name.endswith(ALONE)
+
+
+def title_of(label: str, others: Sequence[str]) -> str:
+    """What figures and pictures of a comparison are called: it says where the others were alone."""
+    return f"{label}, others alone" if any(map(alone, others)) else label
+
+
+def sampler_of(name: str) -> str:
+    """What `make_sampler` calls it."""
+    return FRONTIER if name in OURS else name.removesuffix(ALONE)
+
+
 def begin(problem: Problem, name: str, seed: int) -> optuna.Study:
     """A study in memory, and the sampler of that name."""
-    sampler = make_sampler("frontier" if name in OURS else name, seed)
+    sampler = make_sampler(sampler_of(name), seed)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     rng = np.random.default_rng([seed, 1])
     # What a search records it records for every sampler; only ours reads it.
@@ -72,6 +95,8 @@ def search(problem: Problem, name: str, seed: int) -> Iterator[tuple[Pair, float
     """The exact figures of each trial, and the processor seconds of its proposal, until the space is exhausted."""
     study = begin(problem, name, seed)
     seen = resume(study, problem.space)
+    if alone(name):
+        seen.planned = deque(islice(seen.planned, 1))
     rng = np.random.default_rng([seed, 2])
     known: set[str] = set()
     while True:
