@@ -122,7 +122,7 @@ class LiveSearch:
 
 @contextlib.contextmanager
 def _begins_with_fp32() -> Iterator[None]:
-    """Searches that are run here leave out what paretune would try first, FP32 excepted: nobody needs that as an option."""
+    """Searches that are run here leave out what paretune would try first, FP32 excepted: no option for users."""
     whole = SearchSpace.starts
 
     def fp32_only(space: SearchSpace) -> tuple[Start, ...]:

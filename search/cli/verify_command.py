@@ -130,7 +130,9 @@ def _tell(verdict: "Verdict", json: Path | None, junit: Path | None) -> None:
             console.print(f"{check.name}: {check.reason}", highlight=False, markup=False, soft_wrap=True)
     if verdict.is_kept:
         doubted = ", ".join(check.name for check in verdict.checks if check.status == "undecided")
-        told = f"Nothing that is promised is broken; undecided: {doubted}." if doubted else "All that is promised is kept."
+        told = (
+            f"Nothing that is promised is broken; undecided: {doubted}." if doubted else "All that is promised is kept."
+        )
         console.print(told, highlight=False)
         return
     names = ", ".join(check.name for check in verdict.failed)
