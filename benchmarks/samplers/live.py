@@ -8,7 +8,7 @@ between sessions are not.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from search.errors import SearchError
 from search.folder.run_folder import RunFolder
 from search.job import run
 from search.pareto import Pair, front, hypervolume
-from search.progress import Progress
+from search.progress import Listener, Progress
 from search.space.space import SearchSpace, Start
 from search.study.study import load_run_study
 from search.study.trials import OUTCOME, is_finished
@@ -74,9 +74,13 @@ class LiveSearch:
         if not folder.study_path.is_file():
             return []
         with load_run_study(folder) as study:
-            trials = [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
+            return self._steps(study)
+
+    def _steps(self, study: "optuna.Study") -> list[Step]:
+        trials = [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
         if not trials:
             return []
+        folder = RunFolder(self.folder)
         starts = [datetime.fromisoformat(session["started_at"]) for session in folder.read_config()["sessions"]]
         spans = {trial.number: _span(trial) for trial in trials}
         clock = ActiveTime.of(list(spans.values()), starts)
@@ -93,14 +97,9 @@ class LiveSearch:
 
     def go_on(self, target: float = math.inf, told: Callable[[str], None] = print) -> list[Step]:
         """Search until there are enough trials or the hypervolume is at `target`, from wherever it was stopped."""
-        if not self._is_over(target):
+        if not self._is_over(self.steps(), target):
             told(f"{self.folder.name}: goes on after {len(self.steps())} trials")
-
-            def listen(progress: Progress) -> None:
-                if progress.stage == "confirmation" or (progress.stage == "search" and self._is_over(target)):
-                    raise _EnoughError
-
-            with contextlib.suppress(_EnoughError), self._beginning():
+            with contextlib.suppress(_EnoughError), self._beginning(), contextlib.ExitStack() as stack:
                 run(
                     self.workload,
                     self.target,
@@ -108,15 +107,29 @@ class LiveSearch:
                     trials=self.trials,
                     sampler=sampler_of(self.sampler),
                     seed=self.seed,
-                    listener=listen,
+                    listener=self._listener(target, stack),
                 )
         return self.steps()
+
+    def _listener(self, target: float, stack: contextlib.ExitStack) -> Listener:
+        """Ends a search that has come to its end; looking takes the search's time, so it is done with an open study."""
+        opened: list[optuna.Study] = []
+
+        def listen(progress: Progress) -> None:
+            if progress.stage == "confirmation":
+                raise _EnoughError
+            if progress.stage == "search" and target < math.inf:
+                if not opened:
+                    opened.append(stack.enter_context(load_run_study(RunFolder(self.folder))))
+                if self._is_over(self._steps(opened[0]), target):
+                    raise _EnoughError
+
+        return listen
 
     def _beginning(self) -> AbstractContextManager[None]:
         return _begins_with_fp32() if alone(self.sampler) else nullcontext()
 
-    def _is_over(self, target: float) -> bool:
-        steps = self.steps()
+    def _is_over(self, steps: Sequence[Step], target: float) -> bool:
         return len(steps) >= self.trials or bool(steps and steps[-1].hypervolume >= target)
 
 
