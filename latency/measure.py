@@ -238,7 +238,7 @@ class Meter:
             loading=sent.loading,
             effort=effort,
             patience_s=self._patience_s,
-            time_is_up=lambda: self._clock() - start > effort.max_seconds,
+            time_is_up=lambda: self._clock() - start - rounds.waited_s > effort.max_seconds,
         )
         priors = self._passes.priors()
         try:
@@ -274,6 +274,7 @@ class Meter:
     def _account(self, rounds: Rounds, start: float) -> None:
         self.cost.inference_s += rounds.inference_s
         self.cost.overhead_s += self._clock() - start - rounds.inference_s
+        self.cost.waited_s += rounds.waited_s
         self.cost.workers_lost += rounds.losses
 
     def _opened(self) -> tuple[WorkerRing, Sending]:

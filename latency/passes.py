@@ -52,11 +52,11 @@ class Passes:
         """
         number = 1
         while True:
-            pass_started_s = self._clock()
+            pass_started_s = self._clock() - rounds.waited_s  # while others measure no effort of ours is spent
             rounds.take()
             verdict = self._judge(rounds.processes)
             known = verdict.grade != "unreliable" and verdict.estimate.half_width <= effort.target_half_width
-            finished_s = self._clock()
+            finished_s = self._clock() - rounds.waited_s
             would_finish_s = finished_s + (finished_s - pass_started_s)
             if known or number == effort.max_passes or would_finish_s - started_s > effort.max_seconds:
                 return verdict

@@ -49,6 +49,7 @@ class Rounds:
         self._taken: dict[Connection, ProcessSamples] = {}
         self._stays: list[int] | None = None
         self.inference_s = 0.0
+        self.waited_s = 0.0
         self.losses = 0
         self._ring = ring
         self._loading = loading
@@ -127,10 +128,12 @@ class Rounds:
         baseline, candidate = (Samples.from_worker(rows) for rows in answer["samples"])
         timed_s = (sum(baseline.wall_ms) + sum(candidate.wall_ms)) / 1e3
         self.inference_s += timed_s + (warmed_ns + answer["untimed_ns"]) / 1e9
+        self.waited_s += answer["waited_ns"] / 1e9
         return ProcessSamples(candidate=candidate, baseline=baseline, rounds=answer["rounds"])
 
     def _warm_up(self, connection: Connection, slots: list[str]) -> int:
         answer = connection.request("warm_up", self._patience_s + _WARM_UP_S, slots=slots, budget_s=_WARM_UP_S)
+        self.waited_s += answer["waited_ns"] / 1e9
         return int(answer["inference_ns"])
 
     def _find_others_lost(self) -> None:

@@ -27,6 +27,7 @@ from search.trial.evaluate import Evaluator
 from search.trial.fidelity import Fidelity
 from search.trial.stopping import Watch
 from search.trial.training import OutOfTimeError, TrainsTrials
+from search.trial.turns import WaitNotice
 from workloads import WorkloadError
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ class SearchLoop:
     clock: Callable[[], float] = time.monotonic
     _ends: TrialEnds = field(init=False)
     _outlook: Outlook = field(init=False)
+    _waits: WaitNotice = field(init=False)
     _is_out_of_time: bool = False
 
     def __post_init__(self) -> None:
         self._ends = TrialEnds(study=self.study, seen=self.seen, stages=self.stages)
+        self._waits = WaitNotice(self.stages)
         self._outlook = Outlook(
             budget=self.budget, confirmation_s=self.confirmation_s, trainer=self.trainer, clock=self.clock
         )
@@ -126,7 +129,7 @@ class SearchLoop:
             note = self._run_trial(*asked)
             self._refresh()
         if self.trials_run > own or note:
-            self._report(note)
+            self._report(note or self._waits.take())
         if self._ends.failures_in_a_row >= _FAILURES_IN_A_ROW:
             raise FailingTrialsError(f"{_FAILURES_IN_A_ROW} trials failed one after another; {note}")
         return True

@@ -114,21 +114,21 @@ class Operations:
         return {}
 
     def warm_up(self, slots: list[str], budget_s: float) -> dict[str, Any]:
-        """Runs the slots in turn until their times settle."""
+        """Runs the slots in turn until their times settle; ``waited_ns`` is how long others had the machine before."""
         engines = [self._slot(slot) for slot in slots]
-        with measuring():
-            return warm_up(engines, budget_s)
+        with measuring() as turn:
+            return {**warm_up(engines, budget_s), "waited_ns": turn.waited_ns}
 
     def time_interleaved(
         self, slots: list[str], budget_s: float, min_rounds: int, limit_s: float, stays: list[int] | None = None
     ) -> dict[str, Any]:
         """Times two slots in the order A-B-B-A; ``stays`` are those of an earlier answer that this one goes on from.
 
-        It waits for its turn on this machine.
+        It waits for its turn on this machine, ``waited_ns``.
         """
         first, second = (self._slot(slot) for slot in slots)
-        with measuring():
-            return interleave(first, second, budget_s, min_rounds, limit_s, stays)
+        with measuring() as turn:
+            return {**interleave(first, second, budget_s, min_rounds, limit_s, stays), "waited_ns": turn.waited_ns}
 
     def count_marked(self, slot: str, inferences: int) -> dict[str, Any]:
         """Runs the slot between marks, for an instruction counter that watches this process; no time is taken."""

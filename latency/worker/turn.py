@@ -15,6 +15,10 @@ import contextlib
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 FOLDER = Path("/tmp")  # noqa: S108 - the one folder that all users of a machine share
 GATE = "paretune-gate.lock"
@@ -33,14 +37,22 @@ class Turn:
     microseconds. The files are opened anew each time: kept ones would be others' no longer once ``/tmp`` was swept.
     """
 
-    __slots__ = ("_alone", "_room")
+    __slots__ = ("_alone", "_room", "waited_ns")
 
     def __init__(self, *, alone: bool) -> None:
         self._alone = alone
         self._room: int | None = None
+        self.waited_ns = 0
+        """How long it took to get in, the last time."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """Waits for the turn, ``PATIENCE_S`` at most."""
+        started_ns = time.monotonic_ns()
+        self._wait()
+        self.waited_ns = time.monotonic_ns() - started_ns
+        return self
+
+    def _wait(self) -> None:
         try:
             import fcntl
         except ImportError:  # not on this system

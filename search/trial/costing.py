@@ -11,6 +11,7 @@ from latency import SEARCH, Effort, Measurement, MeasurementError, combine
 from latency.elasticity import SpeedReading
 from search.stages import StageClock
 from search.trial.speed_record import SpeedRecord
+from search.trial.turns import WAITING
 
 if TYPE_CHECKING:
     from latency import Meter
@@ -134,7 +135,8 @@ class Costing:
         return self._speeds.learn(candidate.policy, measured)
 
     def _time(self, candidate: Candidate, effort: Effort, *, fresh: bool = False) -> "Measured":
-        before = self._meter.cost.inference_s
+        cost = self._meter.cost
+        inference_s, waited_s = cost.inference_s, cost.waited_s
         with self._stages.stage("latency overhead"):
             measurement = self._meter.measure(
                 candidate.onnx_bytes,
@@ -143,5 +145,6 @@ class Costing:
                 effort=effort,
                 fresh=fresh,
             )
-        self._stages.move("latency overhead", "latency inference", self._meter.cost.inference_s - before)
+        self._stages.move("latency overhead", "latency inference", cost.inference_s - inference_s)
+        self._stages.move("latency overhead", WAITING, cost.waited_s - waited_s)
         return measurement

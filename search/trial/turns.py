@@ -3,10 +3,37 @@
 from contextlib import AbstractContextManager
 
 from latency.worker.turn import working
+from search.notation import duration_text
 from search.stages import StageClock
 
 WAITING = "waiting for a turn"
 """The stage of the seconds in which another process of this machine takes times."""
+
+
+_NOTABLE_S = 10.0
+
+
+class WaitNotice:
+    """Says once, in words, that others take times on this machine too: a search that stands still wants a reason.
+
+    Args:
+        stages: Where the seconds are counted.
+    """
+
+    def __init__(self, stages: StageClock) -> None:
+        self._stages = stages
+        self._is_said = False
+
+    def take(self) -> str:
+        """The words, the first time that they are due; else nothing."""
+        waited_s = self._stages.seconds.get(WAITING, 0.0)
+        if self._is_said or waited_s < _NOTABLE_S:
+            return ""
+        self._is_said = True
+        return (
+            f"waited {duration_text(waited_s)} so far for other paretune processes of this machine: latencies are "
+            "taken in turns; timings.json adds it up"
+        )
 
 
 def in_turn(stages: StageClock, stage: str) -> AbstractContextManager[None]:

@@ -30,7 +30,8 @@ class ScriptedWorkerConnection:
         if self.answers_with is not None:
             raise self.answers_with
         rows = [[1_000_000, 1_000_000, 0]] * 4
-        return {"samples": [rows, rows], "rounds": 2, "stays": [1, 1], "untimed_ns": 0, "inference_ns": 0}
+        answer = {"samples": [rows, rows], "rounds": 2, "stays": [1, 1]}
+        return {**answer, "untimed_ns": 0, "inference_ns": 0, "waited_ns": 250_000_000}
 
     def request(self, op: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
         self.post(op, **fields)
@@ -94,6 +95,19 @@ def test_baseline_that_has_been_used_is_loaded_anew_first_in_every_other_worker(
     else:
         assert again == [[("load", "candidate"), ("warm_up", alone), *timed]] * 2
     assert [worker.connection.unanswered for worker in ring.workers] == [0, len(ahead)]  # type: ignore[attr-defined]
+
+
+def test_what_others_had_the_machine_for_is_counted() -> None:
+    ring = ScriptedRing()
+    rounds = Rounds(
+        ring,  # type: ignore[arg-type]
+        loading=load(ring),
+        effort=Effort(target_half_width=1.0, seconds_per_process=0.1, max_passes=1, max_seconds=1.0),
+        patience_s=1.0,
+        time_is_up=lambda: False,
+    )
+    rounds.take()
+    assert rounds.waited_s == pytest.approx(2 * 2 * 0.25)  # two workers, before the warm-up and before the times
 
 
 def test_what_began_to_load_and_is_not_measured_is_cleared_away_and_every_answer_taken() -> None:

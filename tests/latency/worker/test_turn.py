@@ -34,7 +34,7 @@ class Visitor(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with self._block():
+        with self._block() as self.turn:
             self.inside.set()
             self._leave.wait(60)
 
@@ -55,6 +55,7 @@ def test_who_measures_is_alone(first: Block, second: Block) -> None:
     one.let_out()
     assert other.comes_in(30)
     other.let_out()
+    assert one.turn.waited_ns < 2e8 <= other.turn.waited_ns
 
 
 def test_many_may_work() -> None:

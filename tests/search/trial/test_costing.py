@@ -26,6 +26,7 @@ from search.stages import StageClock
 from search.study.trials import LABEL, OUTCOME
 from search.trial.costing import Costing
 from search.trial.speed_record import MEASURED_BETWEEN, MOST_ANCHORS, SpeedRecord, as_attribute
+from search.trial.turns import WAITING
 
 LAYERS = ("first", "second", "third", "fourth")
 MACS = dict.fromkeys(LAYERS, 1000)
@@ -69,10 +70,11 @@ class Device:
     level_ms: float = FAST_MS
     changes_to_ms: float | None = None
     served: bool = False
+    waits_s: float = 0.0
     broken: Policy | None = None
     grade: Grade = "clean"
     asked: list[Policy] = field(default_factory=list)
-    cost: Any = field(default_factory=lambda: SimpleNamespace(inference_s=0.0, measured=0))
+    cost: Any = field(default_factory=lambda: SimpleNamespace(inference_s=0.0, waited_s=0.0, measured=0))
 
     def measure(self, model: bytes, **_: object) -> Measurement:
         policy = Policy.from_json(model.decode())
@@ -80,6 +82,7 @@ class Device:
         if policy == self.broken:
             raise MeasurementError("a worker died")
         self.cost.measured += not self.served
+        self.cost.waited_s += self.waits_s
         rng = np.random.default_rng(len(self.asked))
         key = MeasurementKey(
             model_digest=hashlib.sha256(model).hexdigest(), baseline_digest="b" * 64, hardware_id="0" * 12,
@@ -276,3 +279,11 @@ def test_where_there_is_no_other_format_there_is_no_anchor() -> None:
     assert not speeds.wants_anchor(FAST_MS)
     with pytest.raises(ValueError, match="no policy in another format"):
         speeds.begin_anchor()
+
+
+def test_while_others_measure_there_nothing_of_ours_is_slow() -> None:
+    stages = StageClock()
+    costing = Costing(Device(waits_s=3.0), build=build, speeds=None, stages=stages)  # type: ignore[arg-type]
+    costing.take(build(ANCHOR), SEARCH, None)
+    assert stages.seconds[WAITING] == 3.0
+    assert stages.seconds["latency overhead"] < 0.0  # the device here says so, and took no time

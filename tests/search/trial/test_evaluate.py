@@ -79,7 +79,7 @@ class Meter:
     measured: Measured
     calls: int = 0
     expected: list[bytes] = field(default_factory=list)
-    cost: Any = field(default_factory=lambda: SimpleNamespace(inference_s=0.0))
+    cost: Any = field(default_factory=lambda: SimpleNamespace(inference_s=0.0, waited_s=0.0))
 
     def expect(self, model: bytes, **_: object) -> None:
         self.expected.append(model)

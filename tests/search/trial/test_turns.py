@@ -11,7 +11,7 @@ import pytest
 import latency.worker.turn
 from latency.worker.turn import measuring
 from search.stages import StageClock
-from search.trial.turns import WAITING, in_turn
+from search.trial.turns import WAITING, WaitNotice, in_turn
 
 
 def test_the_wait_for_whoever_takes_times_is_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +32,17 @@ def test_the_wait_for_whoever_takes_times_is_no_work(tmp_path: Path, monkeypatch
     other.join()
     assert order == ["times", "work"]
     assert stages.seconds[WAITING] > stages.seconds["building"]
+
+
+def test_a_long_wait_is_said_once() -> None:
+    stages = StageClock()
+    notice = WaitNotice(stages)
+    assert notice.take() == ""
+    stages.add(WAITING, 9.0)
+    assert notice.take() == ""
+    stages.add(WAITING, 63.0)
+    assert notice.take().startswith("waited 1 min 12 s so far for other paretune processes of this machine")
+    assert notice.take() == ""
 
 
 def test_work_that_fails_is_counted_and_ends_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
