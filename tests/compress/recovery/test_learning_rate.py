@@ -45,29 +45,29 @@ def _tried(losses: dict[float, float], steps: int, *, most_steps: int = 1000) ->
 
 
 @pytest.mark.parametrize(
-    ("losses", "wanted"),
+    ("losses", "wanted", "trials"),
     [
-        ([1.0, 1.0, 1.0], RATES[0]),
-        ([1.0 * TOLERATED, 1.0, 0.1], RATES[0]),
-        ([2.0, 1.0, 0.9], RATES[1]),
-        ([9.0, 2.0, 1.0], RATES[2]),
-        ([math.nan, 1.0, 1.0], RATES[1]),
-        ([math.inf, math.inf, math.inf], RATES[0]),
+        ([1.0, 1.0, 1.0], RATES[0], 3),
+        ([TOLERATED, 1.0, 1.2], RATES[0], 3),
+        ([1.2 * TOLERATED, TOLERATED, 1.0], RATES[1], 3),  # hardly worse than the next smaller one, but than the least
+        ([2.0, 1.0, 0.9], RATES[1], 3),
+        ([1.0, 2.0, 1.0], RATES[2], 2),
+        ([math.nan, 1.0, 1.0], RATES[1], 3),
+        ([1.0, math.inf, math.inf], RATES[2], 1),
     ],
 )
-def test_the_largest_that_comes_near_the_next_smaller_one(losses: list[float], wanted: float) -> None:
+def test_the_largest_that_comes_near_the_least_before_it(losses: list[float], wanted: float, trials: int) -> None:
     rate, bowl, heard = _tried(dict(zip(RATES, losses, strict=True)), 1500)
     assert rate == wanted
-    assert max(bowl.rates) == RATES[0]
-    assert len(heard) == len(bowl.rates)
-    assert len(bowl.begun) == len(heard) / 24 + 1, "each trial begins anew, and so does what follows"
+    assert len(heard) == len(bowl.rates) == 24 * trials
+    assert len(bowl.begun) == trials + 1, "each trial begins anew, and so does what follows"
 
 
 @pytest.mark.parametrize(("steps", "tried"), [(10, 8), (282, 17), (5000, 24)])
 def test_a_sixteenth_of_the_steps_is_tried(steps: int, tried: int) -> None:
     """More than there are batches, if need be."""
     _, bowl, _ = _tried(dict.fromkeys(RATES, 1.0), steps)
-    assert len(bowl.rates) == 2 * tried
+    assert len(bowl.rates) == len(RATES) * tried
 
 
 @pytest.mark.parametrize("most_steps", [1, 30])
