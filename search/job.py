@@ -62,7 +62,7 @@ def run(
             and before the confirmation; `search` trains every candidate that promises something before it gets its
             figures, so that the sampler learns what candidates come to when they are trained, and then does as `front`
             does; `off` recovers nothing. A run that is begun with `search` is gone on with so, and no other is.
-        recover_epochs: Passes over the data that candidates learn from after the search.
+        recover_epochs: Passes over the data that candidates learn from after the search, in each of up to four rounds.
         recover_search_epochs: The same for each candidate in the search, with `search`.
         recover_time_s: Seconds for all that comes after the search; None for a third of `time_s`, or half an hour where
             that is not given.

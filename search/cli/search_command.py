@@ -78,7 +78,11 @@ def search(
         ),
     ] = OFF,
     recover_epochs: Annotated[
-        int, typer.Option(min=1, help="With --recover: passes over the data, after the search.")
+        int,
+        typer.Option(
+            min=1,
+            help="With --recover: passes over the data, after the search. What promises most gets up to four times that.",
+        ),
     ] = DEFAULT_EPOCHS,
     recover_search_epochs: Annotated[
         int, typer.Option(min=1, help="With --recover search: passes over the data for each candidate in the search.")

@@ -24,7 +24,7 @@ class RecoveryPlan:
     """How candidates are recovered.
 
     Attributes:
-        epochs: Passes over the data after the search.
+        epochs: Passes over the data after the search, in each round of a candidate's.
         search_epochs: Passes over the data for each candidate in the search; None where none is trained there.
         time_s: Seconds for all that comes after the search, confirmation included; None for a share of the session's.
         seed: Of the training.

@@ -20,13 +20,14 @@ from search.recovery.lessons import said_of_lessons
 from search.recovery.nominees import nominate
 from search.recovery.plan import RecoveryPlan
 from search.recovery.recoveries import (
-    Asked,
+    Recovery,
     read_recoveries,
     recovered_points,
     said_of_recovery,
     write_recoveries,
 )
 from search.recovery.relatives import Relatives
+from search.recovery.rounds import Past, best_of, epochs_of, goes_on, past_of, share_of_another
 from search.recovery.telling import Telling, said_of_rest
 from search.recovery.training import Trainer
 from search.recovery.trial_trainer import TrialTrainer
@@ -62,7 +63,7 @@ class Recoverer:
     clock: Callable[[], float] = time.monotonic
 
     def due(self, points: Sequence[TrialPoint]) -> list[TrialPoint]:
-        """What is worth recovering and has not been tried in this way, the best first.
+        """What is worth recovering, or another round of it, and has not been tried in this way, the best first.
 
         Args:
             points: The study's, as the search saw them.
@@ -70,12 +71,17 @@ class Recoverer:
         Raises:
             RunFolderError: The record of recoveries is damaged.
         """
-        recoveries = read_recoveries(self.folder)
-        tried = {recovery.asked for recovery in recoveries}
-        keys = {self._asked(point): point.key for point in points}
-        alike = [recovery for recovery in recoveries if recovery.asked in keys]
-        became = {keys[self._asked(point)]: point for point in recovered_points(points, alike)}
-        return [point for point in nominate(points, became) if self._asked(point) not in tried]
+        past = self._past()
+        keys = {point.built_digest: point.key for point in points}
+        done = [recovery for rounds in past.values() for recovery in rounds]
+        became = {keys[point.recovered_from]: point for point in recovered_points(points, done)}
+        again = {keys[digest] for digest, rounds in past.items() if keys.get(digest) in became and goes_on(rounds)}
+        nominees = nominate(points, became, again=again, share_of_another=share_of_another(past))
+        return [
+            point
+            for point in nominees
+            if point.key in again or epochs_of(past.get(point.built_digest, ())) < self.plan.epochs
+        ]
 
     def trial_trainer(self, evaluator: Evaluator) -> TrialTrainer | None:
         """Whoever trains candidates in the search; None where none are.
@@ -143,17 +149,33 @@ class Recoverer:
                     return
                 telling.begin(point, until_s=until_s, typical_s=pace.candidate_s)
                 with pace.recovering():
-                    recovery = attempts.carry_out(
-                        self._asked(point),
-                        policies[point.digest],
-                        self._settings(self.plan.epochs, left_s),
-                        drop_before=point.metric_drop,
-                        trained=point.digest if point.trained_in_search else None,
-                    )
+                    recovery = self._carry_out(attempts, point, policies[point.digest], left_s)
                 write_recoveries(self.folder, [*read_recoveries(self.folder), recovery])
                 attempts.trainer.forget(recovery.asked)
                 due = self.due(points)  # a training tells what others are worth
                 telling.end(said_of_recovery(point, recovery), left=len(due))
+
+    def _carry_out(self, attempts: Attempts, point: TrialPoint, policy: Policy, left_s: float) -> Recovery:
+        """A round for a point: the first, from what the search has trained it to if it has, or from the best so far."""
+        rounds = self._past().get(point.built_digest, ())
+        best, drop = best_of(rounds), point.metric_drop
+        trained = point.digest if point.trained_in_search else None
+        if best is not None and best.outcome is not None:
+            trained, drop = best.outcome.digest, min(drop, best.outcome.metric_drop)
+        return attempts.carry_out(
+            (point.built_digest, self._epochs(rounds), self.plan.seed, self.lessons.digest),
+            policy,
+            self._settings(self.plan.epochs, left_s, number=len(rounds)),
+            drop_before=drop,
+            trained=trained,
+        )
+
+    def _past(self) -> Past:
+        return past_of(read_recoveries(self.folder), seed=self.plan.seed, data_digest=self.lessons.digest)
+
+    def _epochs(self, rounds: Sequence[Recovery]) -> int:
+        """What is asked for: so many epochs more than those that came to something, or so many at last."""
+        return self.plan.epochs + (0 if best_of(rounds) is None else epochs_of(rounds))
 
     def _attempts(self, telling: Telling, evaluator: Evaluator, reference_ms: float | None, pace: Pace) -> Attempts:
         trainer = Trainer(compressor=self.compressor, lessons=self.lessons, folder=self.folder, listener=telling.listen)
@@ -172,13 +194,11 @@ class Recoverer:
                 attempts.remember(recovery.outcome.digest)
         return attempts
 
-    def _settings(self, epochs: int, limit_s: float | None) -> RecoverySettings:
+    def _settings(self, epochs: int, limit_s: float | None, *, number: int = 0) -> RecoverySettings:
+        """Of the round of that number: each has orders of its own."""
         import torch
 
         threads = min(self.threads, torch.get_num_threads())
         return RecoverySettings(
-            epochs=epochs, seed=self.plan.seed, threads=threads, time_limit_s=limit_s, device=self.plan.device
+            epochs=epochs, seed=self.plan.seed + number, threads=threads, time_limit_s=limit_s, device=self.plan.device
         )
-
-    def _asked(self, point: TrialPoint) -> Asked:
-        return point.built_digest, self.plan.epochs, self.plan.seed, self.lessons.digest

@@ -1,6 +1,7 @@
 """`recoveries.json`: what became of the candidates whose weights were to be recovered."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,16 +108,27 @@ def write_recoveries(folder: RunFolder, recoveries: Iterable[Recovery]) -> None:
 def recovered_points(points: Sequence[TrialPoint], recoveries: Iterable[Recovery]) -> list[TrialPoint]:
     """The recovered candidates as points, with the figures that the search's part of the data gave.
 
+    One for each trial: where it was trained in several rounds, what lost least of them, with the epochs of all.
+
     Args:
         points: The study's, as the search saw them.
         recoveries: What was recovered; what came to nothing, or whose trial the study no longer has, is no point.
     """
     before = {point.built_digest: point for point in points if point.state == "complete"}
-    return [
-        _point(before[recovery.recovered_from], recovery.outcome, recovery.lineage)
-        for recovery in recoveries
-        if recovery.outcome is not None and recovery.lineage is not None and recovery.recovered_from in before
-    ]
+    found: dict[str, TrialPoint] = {}
+    best: dict[tuple[str, int, str], tuple[float, int]] = {}  # the drop, and epochs in all
+    for recovery in recoveries:
+        digest, lineage = recovery.recovered_from, recovery.lineage
+        if recovery.outcome is None or lineage is None or digest not in before:
+            continue
+        alike = digest, recovery.seed, recovery.data_digest
+        _, earlier = best.get(alike, (math.inf, 0))  # a round goes on from the best one before it
+        lineage = replace(lineage, epochs=earlier + lineage.epochs)
+        point = _point(before[digest], recovery.outcome, lineage)
+        best[alike] = min(best.get(alike, (math.inf, 0)), (point.metric_drop, lineage.epochs))
+        if digest not in found or point.metric_drop < found[digest].metric_drop:
+            found[digest] = point
+    return list(found.values())
 
 
 def with_recovered(points: Sequence[TrialPoint], folder: RunFolder) -> list[TrialPoint]:

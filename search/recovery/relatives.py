@@ -23,7 +23,8 @@ class Relatives:
         self._known: dict[str, tuple[Policy, Seats]] = {}
 
     def add(self, digest: str, recovered: RecoveredWeights) -> None:
-        """Make a recovered candidate known; its weights are not kept."""
+        """Make a recovered candidate known, in the place of an earlier round's; its weights are not kept."""
+        self._known = {name: kept for name, kept in self._known.items() if kept[0] != recovered.policy}
         self._known[digest] = (recovered.policy, self._seats(recovered.policy))
 
     def nearest(self, policy: Policy) -> str | None:

@@ -91,3 +91,14 @@ def test_where_the_cheapest_wins_back_little_what_is_hardly_dearer_waits() -> No
     assert names(nominate(points)) == ["#1", "#3", "#2"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.48)})) == ["#3", "#2"]
     assert names(nominate(points, {cheap.key: trained(cheap, 0.02)})) == ["#2", "#3"]
+
+
+def test_what_learned_again_may_learn_more_beside_what_has_had_no_training() -> None:
+    strong, light = point(1, 0.05, 0.6), point(2, 0.3, 0.002)
+    points, became = [FP32, strong, light], {strong.key: trained(strong, 0.03)}
+    assert names(nominate(points, became)) == ["#2"]
+    assert names(nominate(points, became, again={strong.key}, share_of_another=0.3)) == ["#1", "#2"]
+    assert names(nominate(points, became, again={strong.key}, share_of_another=0.01)) == ["#2", "#1"]
+    assert names(nominate(points, {strong.key: trained(strong, 0.0)}, again={strong.key}, share_of_another=0.3)) == [
+        "#2"
+    ]

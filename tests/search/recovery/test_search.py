@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from compress.recovery.recovered_weights import RecoveredWeights
 from deploy.export import write_bundle_files
 from deploy.manifest import Manifest, read_manifest
 from deploy.promises import Budgets
@@ -24,7 +27,8 @@ from search.errors import SearchError
 from search.export import exportable
 from search.progress import Progress
 from search.recovery.ladder import TO_RECOVER
-from search.recovery.recoveries import Recovery, read_recoveries
+from search.recovery.recoveries import Recovery, read_recoveries, write_recoveries
+from search.recovery.remake import weights_path
 from search.study.study import load_study
 from workloads import WorkloadError
 
@@ -133,6 +137,34 @@ def test_an_interrupted_training_goes_on_where_it_was(recovered: Finished, tmp_p
     never_interrupted = {steps_taken(recovery) for recovery in kept}
     assert never_interrupted == {steps_taken(recovery) for recovery in read_recoveries(folder)} == {(20, 160)}
     assert not list(folder.recovered_path.glob("*.checkpoint.safetensors"))
+
+
+def test_what_still_loses_something_gets_another_round_from_where_it_stands(
+    recovered: Finished, tmp_path: Path
+) -> None:
+    folder = recovered.copy(tmp_path / "run")
+    recoveries = read_recoveries(folder)
+    costs = [math.inf if each.outcome is None else each.outcome.cost_ratio for each in recoveries]
+    cheapest = costs.index(min(costs))
+    last = recoveries[cheapest]
+    assert last.outcome is not None
+    drop, fp32 = 0.08, last.outcome.metric + last.outcome.metric_drop  # as if so much had been left
+    outcome = replace(last.outcome, metric_drop=drop, metric_drop_high=2 * drop, metric=fp32 - drop)
+    write_recoveries(
+        folder,
+        [replace(last, outcome=outcome) if at == cheapest else each for at, each in enumerate(recoveries)],
+    )
+    recovered.again(folder.path)
+    more = [each for each in read_recoveries(folder) if each.recovered_from == last.recovered_from][1:]
+    assert more
+    stood = RecoveredWeights.load(weights_path(folder, last.outcome.digest))
+    assert more[0].lineage is not None
+    assert more[0].lineage.started_from == stood.digest
+    assert (more[0].epochs, more[0].lineage.epochs, more[0].lineage.seed) == (40, 20, 1)
+    assert more[0].outcome is not None
+    point = next(each for each in recovered_of(read_result(folder.path)) if each.recovered_from == last.recovered_from)
+    assert point.metric_drop < drop
+    assert "40 epochs" in point.recovery
 
 
 def test_without_time_it_is_left_for_another_day(recovered: Finished, tmp_path: Path) -> None:
