@@ -81,7 +81,7 @@ def search(
         int,
         typer.Option(
             min=1,
-            help="With --recover: passes over the data, after the search. What promises most gets up to four times that.",
+            help="With --recover: passes over the data, after the search; what promises most gets up to four times it.",
         ),
     ] = DEFAULT_EPOCHS,
     recover_search_epochs: Annotated[
