@@ -44,7 +44,7 @@ class FakeMeter:
 
     def __init__(self, profile: HardwareProfile, baseline: bytes, feeds: Any, *, log_folder: Path) -> None:
         self.machine, self.runtime = ARM, ENGINE.runtime
-        self.cost = SimpleNamespace(overhead_s=0.0, inference_s=0.0)
+        self.cost = SimpleNamespace(overhead_s=0.0, inference_s=0.0, waited_s=0.0)
         self.measured: list[str] = []
         self._profile, self._baseline = profile.name, baseline
         METERS.append(self)
