@@ -19,7 +19,7 @@ CROWDED = 1.15
 """Other work on a machine alone makes an 8-bit network up to so much slower against FP32.
 
 Measured with mnist-resnet, six measurements in each of five crowds (burners, copying, training; two to four of them):
-medians of 1.02 to 1.11 of the quiet ratio, single ones up to 1.15.
+medians of 1.02 to 1.11 times the quiet ratio, single ones up to 1.18.
 """
 
 KNOWN_WELL = 0.03
