@@ -19,7 +19,7 @@ from benchmarks.samplers.asks import ask_ms
 from benchmarks.samplers.comparison import Comparison, after, bests_of, curves_of, draw_curves, figures_of
 from benchmarks.samplers.heat import run_side_by_side
 from benchmarks.samplers.live_comparison import LiveComparison
-from benchmarks.samplers.race import ALONE, FRONTIER, OTHERS
+from benchmarks.samplers.race import ALONE, FRONTIER, OTHERS, sampler_of
 from benchmarks.samplers.synthetic_chain import SyntheticChain
 from benchmarks.samplers.table_replay import TableReplay
 from benchmarks.tabulated.table import Table, read_table
@@ -50,7 +50,7 @@ def on_chains(options: Namespace, folder: Path) -> list[Comparison]:
         Comparison(
             label=f"{layers} layers",
             make_problem=partial(SyntheticChain, layers),
-            others=[name for name in options.others if not name.startswith("gp") or layers <= options.gp_layers],
+            others=[name for name in options.others if sampler_of(name) != "gp" or layers <= options.gp_layers],
             seeds=options.seeds,
             trials=options.trials,
             most_ask_s=60.0 * options.ask_minutes,

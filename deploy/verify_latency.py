@@ -16,10 +16,11 @@ _NOTABLE = 1.1
 """FP32's own time then and now differ by chance and by the machine's mood up to this factor."""
 
 CROWDED = 1.15
-"""Other work on a machine alone makes an 8-bit network up to so much slower against FP32.
+"""By so much the low end of a ratio's interval may lie above a promise on a contended machine before that is broken.
 
-Measured with mnist-resnet, six measurements in each of five crowds (burners, copying, training; two to four of them):
-medians of 1.02 to 1.11 times the quiet ratio, single ones up to 1.18.
+Other work alone slows 8-bit networks more than FP32. Measured with mnist-resnet, six measurements in each of five
+crowds (burners, copying, training; two to four of them): medians of 1.02 to 1.11 times the quiet ratio, single ones up
+to 1.18.
 """
 
 KNOWN_WELL = 0.03

@@ -160,8 +160,8 @@ class Recoverer:
         rounds = self._past().get(point.built_digest, ())
         best, drop = best_of(rounds), point.metric_drop
         trained = point.digest if point.trained_in_search else None
-        if best is not None and best.outcome is not None:
-            trained, drop = best.outcome.digest, min(drop, best.outcome.metric_drop)
+        if best is not None:
+            trained, drop = best.digest, min(drop, best.metric_drop)
         return attempts.carry_out(
             (point.built_digest, self._epochs(rounds), self.plan.seed, self.lessons.digest),
             policy,
@@ -174,7 +174,7 @@ class Recoverer:
         return past_of(read_recoveries(self.folder), seed=self.plan.seed, data_digest=self.lessons.digest)
 
     def _epochs(self, rounds: Sequence[Recovery]) -> int:
-        """What is asked for: so many epochs more than those that came to something, or so many at last."""
+        """What a round asks for: all epochs from the beginning, those of the rounds that it goes on from among them."""
         return self.plan.epochs + (0 if best_of(rounds) is None else epochs_of(rounds))
 
     def _attempts(self, telling: Telling, evaluator: Evaluator, reference_ms: float | None, pace: Pace) -> Attempts:

@@ -116,16 +116,16 @@ def recovered_points(points: Sequence[TrialPoint], recoveries: Iterable[Recovery
     """
     before = {point.built_digest: point for point in points if point.state == "complete"}
     found: dict[str, TrialPoint] = {}
-    best: dict[tuple[str, int, str], tuple[float, int]] = {}  # the drop, and epochs in all
+    best: dict[tuple[str, int, str], tuple[float, int]] = {}  # of rounds, that with the smallest drop, and its epochs
     for recovery in recoveries:
         digest, lineage = recovery.recovered_from, recovery.lineage
         if recovery.outcome is None or lineage is None or digest not in before:
             continue
         alike = digest, recovery.seed, recovery.data_digest
-        _, earlier = best.get(alike, (math.inf, 0))  # a round goes on from the best one before it
-        lineage = replace(lineage, epochs=earlier + lineage.epochs)
+        earlier = best.get(alike, (math.inf, 0))  # a round goes on from the best one before it
+        lineage = replace(lineage, epochs=earlier[1] + lineage.epochs)
         point = _point(before[digest], recovery.outcome, lineage)
-        best[alike] = min(best.get(alike, (math.inf, 0)), (point.metric_drop, lineage.epochs))
+        best[alike] = min(earlier, (point.metric_drop, lineage.epochs))
         if digest not in found or point.metric_drop < found[digest].metric_drop:
             found[digest] = point
     return list(found.values())

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from search.recovery.recoveries import Recovery
+from search.study.trials import Outcome
 
 MOST_ROUNDS = 4
 ASSUMED = 0.3
@@ -39,10 +40,10 @@ def epochs_of(rounds: Sequence[Recovery]) -> int:
     return max((recovery.epochs for recovery in rounds), default=0)
 
 
-def best_of(rounds: Sequence[Recovery]) -> Recovery | None:
-    """The one that left the smallest drop; None where none came to anything."""
-    done = [recovery for recovery in rounds if recovery.outcome is not None]
-    return min(done, key=lambda recovery: recovery.outcome.metric_drop, default=None)  # type: ignore[union-attr]
+def best_of(rounds: Sequence[Recovery]) -> Outcome | None:
+    """The figures with the smallest drop; None where none came to anything."""
+    outcomes = [recovery.outcome for recovery in rounds if recovery.outcome is not None]
+    return min(outcomes, key=lambda outcome: outcome.metric_drop, default=None)
 
 
 def share_of_another(past: Past) -> float:

@@ -9,8 +9,8 @@ from search.stages import StageClock
 WAITING = "waiting for a turn"
 """The stage of the seconds in which another process of this machine takes times."""
 
-
-_NOTABLE_S = 10.0
+_NOTABLE_S, _NOTABLE_SHARE = 10.0, 0.05
+"""A search that is alone waits too, for its own workers that load: milliseconds a trial, which a night adds up."""
 
 
 class WaitNotice:
@@ -26,8 +26,9 @@ class WaitNotice:
 
     def take(self) -> str:
         """The words, the first time that they are due; else nothing."""
-        waited_s = self._stages.seconds.get(WAITING, 0.0)
-        if self._is_said or waited_s < _NOTABLE_S:
+        seconds = self._stages.seconds
+        waited_s = seconds.get(WAITING, 0.0)
+        if self._is_said or waited_s < max(_NOTABLE_S, _NOTABLE_SHARE * sum(seconds.values())):
             return ""
         self._is_said = True
         return (

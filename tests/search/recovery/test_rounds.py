@@ -50,8 +50,8 @@ def test_what_the_last_round_won_something_for_goes_on_for_some_rounds() -> None
 def test_epochs_and_the_best_are_those_of_all_rounds() -> None:
     worse = another(0.02)
     assert epochs_of([DONE, worse]) == 6
-    assert best_of([DONE, worse]) is DONE
-    assert best_of([DONE, another(0.005), another(None, 9)]) == another(0.005)
+    assert best_of([DONE, worse]) is OUTCOME
+    assert best_of([DONE, another(0.005), another(None, 9)]) == another(0.005).outcome
     assert (epochs_of([]), best_of([]), best_of([another(None)])) == (0, None, None)
 
 

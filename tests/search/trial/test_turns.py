@@ -40,8 +40,11 @@ def test_a_long_wait_is_said_once() -> None:
     assert notice.take() == ""
     stages.add(WAITING, 9.0)
     assert notice.take() == ""
+    stages.add("latency inference", 10_000.0)
     stages.add(WAITING, 63.0)
-    assert notice.take().startswith("waited 1 min 12 s so far for other paretune processes of this machine")
+    assert notice.take() == "", "a night alone adds up to as much"
+    stages.add(WAITING, 600.0)
+    assert notice.take().startswith("waited 11 min 12 s so far for other paretune processes of this machine")
     assert notice.take() == ""
 
 
