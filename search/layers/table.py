@@ -1,4 +1,4 @@
-"""What each layer takes on the target under a few policies, by the runtime's own profile; recorded in the study."""
+"""What layers and whole networks take on the target under a few policies; recorded in the study."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import optuna
 
 LAYER_TABLE = "layer_table"
-"""User attribute of the study: `{"format_version": 1, "rows": [{"params": {...}, "shares": {layer: share}}, ...]}`."""
+"""User attribute of the study: `{"format_version": 1, "rows": [{"params": {...}, "shares": {layer: share}, "ratio": 0.4},
+...]}`; the rows of earlier versions have no ratio."""
 
 FORMAT_VERSION = 1
 
@@ -29,13 +30,15 @@ class TimedPolicy:
         params: Knob to choice, for every knob of the space.
         shares: Layer to its time over the whole time of FP32, both from the runtime's profile; what the runtime does
             between layers is in none. A layer that could not be told from others is missing.
+        ratio: The whole inference over FP32's, both timed in turns and without a profiler; None where it was not.
 
     Raises:
-        ValueError: A share is negative or not finite.
+        ValueError: A share is negative or not finite, or the ratio is not above 0.
     """
 
     params: Mapping[str, Choice]
     shares: Mapping[str, float]
+    ratio: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
@@ -43,11 +46,13 @@ class TimedPolicy:
         wrong = {layer: share for layer, share in self.shares.items() if not (math.isfinite(share) and share >= 0)}
         if wrong:
             raise ValueError(f"shares must be finite and at least 0, got {wrong}")
+        if self.ratio is not None and not (math.isfinite(self.ratio) and self.ratio > 0):
+            raise ValueError(f"a ratio must be finite and above 0, got {self.ratio!r}")
 
 
 def record_layer_table(study: "optuna.Study", rows: Sequence[TimedPolicy]) -> None:
     """Write the table into the study, in place of what it had; an empty one says that there is none to be had."""
-    record = [{"params": dict(row.params), "shares": dict(row.shares)} for row in rows]
+    record = [{"params": dict(row.params), "shares": dict(row.shares), "ratio": row.ratio} for row in rows]
     study.set_user_attr(LAYER_TABLE, {"format_version": FORMAT_VERSION, "rows": record})
 
 
@@ -85,4 +90,6 @@ def recorded_layer_table(study: "optuna.Study") -> tuple[TimedPolicy, ...]:
             f"the layer table of the study {study.study_name!r} has format_version {record.get('format_version')}, "
             f"this paretune reads {FORMAT_VERSION}; upgrade paretune"
         )
-    return tuple(TimedPolicy(params=row["params"], shares=row["shares"]) for row in record["rows"])
+    return tuple(
+        TimedPolicy(params=row["params"], shares=row["shares"], ratio=row.get("ratio")) for row in record["rows"]
+    )

@@ -18,7 +18,7 @@ from search.sweep.damage import measure_joints, sweep_damage
 from search.sweep.joint import fit_exponent
 from search.sweep.layer_profile import profile_layers
 from search.sweep.limit import limit_s
-from search.sweep.policies import profiled
+from search.sweep.policies import mixed, profiled
 from search.sweep.probe import SAMPLES, Probe
 from search.sweep.readings import effects_of
 from search.sweep.readings_file import ReadingsFile
@@ -87,8 +87,8 @@ class HeadStart:
             record_layer_table(study, ())
             return
         feeds = timed_feeds(self.prepared.workload, profile.engine.batch_size)
-        policies = profiled(space)
-        self.listener(Progress(stage="layer times", done=0, total=len(policies)))
+        policies, wholes = profiled(space), mixed(space)
+        self.listener(Progress(stage="layer times", done=0, total=len(policies) + len(wholes)))
         try:
             with Target(profile, built=self.folder.engines_path) as target:
                 table = profile_layers(
@@ -97,6 +97,7 @@ class HeadStart:
                     feeds,
                     space,
                     policies,
+                    wholes=wholes,
                     limit_s=limit,
                     stages=self.stages,
                     listener=self.listener,

@@ -7,12 +7,16 @@ from scipy import sparse
 
 from search.layers.effects import Effects
 from search.layers.table import TimedPolicy
+from search.samplers.frontier.energy import Choices
 from search.samplers.frontier.features import Design
 from search.samplers.frontier.linear_model import Observations, Rows
 from search.samplers.frontier.variables import Variables
 
 # A runtime's profile of one layer against that layer's part in a latency: the share of it, and of the whole network.
 _PROFILE_SHARE, _PROFILE_FLOOR = 0.12, 0.002
+
+# One process's ratio of a whole network, timed in turns with FP32's for a quarter of a second.
+_WHOLE_SHARE = 0.02
 
 _Known = tuple[Rows, float, float]
 
@@ -32,6 +36,7 @@ def observe_known(
         found = [*_of_layers(variables, design, table), *_of_effects(variables, design, effects)]
     else:  # effects are in the design
         found = [*_of_savings(variables, design, table)]
+    found += _of_wholes(variables, design, table)
     if not found:
         return None
     rows, values, deviations = zip(*found, strict=True)
@@ -42,24 +47,35 @@ def observe_known(
 
 def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
     place = variables.form_tables
-    for timed in table:
-        choices = variables.encode(dict(timed.params))
-        if choices is None:
-            continue
+    for choices, timed in _encoded(variables, table):
         for layer, share in timed.shares.items():
             if layer in place:
                 row = design.alone(place[layer], choices[None])
                 yield row, share, float(np.hypot(_PROFILE_SHARE * share, _PROFILE_FLOOR))
 
 
+def _of_wholes(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
+    """What whole networks took."""
+    for choices, timed in _encoded(variables, table):
+        if timed.ratio is not None and choices.any():  # FP32 is 1 by definition
+            yield design.rows(choices[None]), timed.ratio, _WHOLE_SHARE * timed.ratio
+
+
+def _encoded(variables: Variables, table: Sequence[TimedPolicy]) -> Iterator[tuple[Choices, TimedPolicy]]:
+    for timed in table:
+        choices = variables.encode(dict(timed.params))
+        if choices is not None:
+            yield choices, timed
+
+
 def _of_savings(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
     """Where sizes are not known: what each layer saves against FP32, by the knobs that turn it alone."""
     nothing = np.zeros(len(variables.knobs), np.int64)
-    encoded = [(variables.encode(dict(timed.params)), timed.shares) for timed in table]
-    whole = next((shares for choices, shares in encoded if choices is not None and not choices.any()), {})
+    encoded = [(choices, timed.shares) for choices, timed in _encoded(variables, table)]
+    whole = next((shares for choices, shares in encoded if not choices.any()), {})
     turned = _turned(variables)
     for choices, shares in encoded:
-        if choices is None or not choices.any():
+        if not choices.any():
             continue
         for layer, share in shares.items():
             knobs = turned.get(layer, [])

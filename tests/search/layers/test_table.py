@@ -20,7 +20,8 @@ from search.space.space import Knob, SearchSpace
 
 ROWS = (
     TimedPolicy(params={"bits/a": "fp32", "sparsity/a": 0.0}, shares={"a": 0.75, "b": 0.2}),
-    TimedPolicy(params={"bits/a": "int8", "sparsity/a": 0.5}, shares={"a": 0.125}),
+    TimedPolicy(params={"bits/a": "int8", "sparsity/a": 0.5}, shares={"a": 0.125}, ratio=0.4),
+    TimedPolicy(params={"bits/a": "int8", "sparsity/a": 0.0}, shares={}, ratio=0.7),
 )
 
 
@@ -33,6 +34,14 @@ def test_what_is_recorded_is_read_back_from_the_storage_alone() -> None:
     joined = optuna.load_study(study_name="s", storage=storage)
     assert has_layer_table(joined)
     assert recorded_layer_table(joined) == ROWS
+
+
+def test_a_record_of_earlier_versions_has_no_whole_times() -> None:
+    study = optuna.create_study()
+    study.set_user_attr(
+        LAYER_TABLE, {"format_version": 1, "rows": [{"params": {"bits/a": "int8"}, "shares": {"a": 0.5}}]}
+    )
+    assert recorded_layer_table(study) == (TimedPolicy(params={"bits/a": "int8"}, shares={"a": 0.5}),)
 
 
 def test_that_there_is_none_to_be_had_is_a_record_too() -> None:
@@ -53,6 +62,12 @@ def test_a_newer_record_is_refused() -> None:
 def test_a_share_is_a_share(share: float) -> None:
     with pytest.raises(ValueError, match="finite and at least 0"):
         TimedPolicy(params={}, shares={"a": share})
+
+
+@pytest.mark.parametrize("ratio", [0.0, -1.0, math.nan, math.inf])
+def test_a_ratio_is_a_ratio(ratio: float) -> None:
+    with pytest.raises(ValueError, match="finite and above 0"):
+        TimedPolicy(params={}, shares={}, ratio=ratio)
 
 
 def test_what_is_in_no_layer_is_beside_them_if_each_layer_was_timed() -> None:

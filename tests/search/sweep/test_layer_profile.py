@@ -21,7 +21,7 @@ from search.prepare import Prepared
 from search.progress import Progress, silent
 from search.stages import StageClock
 from search.sweep.layer_profile import Profiled, profile_layers, shares_of
-from search.sweep.policies import profiled
+from search.sweep.policies import mixed, profiled
 from search.trial.timed_input import timed_feeds
 
 LAYERS = {"stem", "wide", "delicate", "head"}
@@ -69,6 +69,16 @@ def test_a_real_worker_times_every_layer_under_every_policy(target: Target, prep
         ("layer times", number, len(policies)) for number in range(1, len(policies) + 1)
     ]
     assert set(stages.seconds) == {"building", "waiting for a turn", "latency overhead", "latency inference"}
+    assert table[0].ratio == 1.0
+    assert all(0.01 < (row.ratio or 0.0) < 100.0 for row in table)
+
+
+def test_wholes_are_timed_without_a_profile_before_the_last_policies(target: Target, prepared: Prepared) -> None:
+    policies, wholes = profiled(prepared.space)[:8], mixed(prepared.space)[:2]
+    table = table_of(target, prepared, policies=policies, wholes=wholes)
+    assert [row.params for row in table] == [*policies[:6], *wholes, *policies[6:]]
+    assert [bool(row.shares) for row in table[6:8]] == [False, False]
+    assert all(0.01 < (row.ratio or 0.0) < 100.0 for row in table[6:8])
 
 
 def test_both_factors_of_a_layer_are_its_own(prepared: Prepared) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.space.space import Knob, SearchSpace
-from search.sweep.policies import profiled
+from search.sweep.policies import mixed, profiled
 
 LAYERS = ("a", "b")
 RATIOS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -44,3 +44,19 @@ def test_every_knob_has_a_choice() -> None:
 
 def test_a_space_without_choices_has_fp32_alone() -> None:
     assert profiled(SearchSpace(layers=LAYERS, knobs=())) == ({},)
+
+
+def test_mixed_policies_draw_formats_alone_and_change_between_neighbours_either_way() -> None:
+    found = mixed(SPACE)
+    assert all(set(params) == {knob.name for knob in SPACE.knobs} for params in found)
+    assert all(
+        params[f"sparsity/{name}"] == 0.0 and params[f"rank/{name}"] == 1.0 for params in found for name in LAYERS
+    )
+    pairs = {(params["bits/a"], params["bits/b"]) for params in found}
+    assert {("fp32", "int8"), ("int8", "fp32")} <= pairs
+    assert found == mixed(SPACE)
+
+
+def test_nothing_is_mixed_where_one_layer_has_a_choice_at_most() -> None:
+    lone = tuple(knob for knob in SPACE.knobs if knob.name != "bits/b")
+    assert mixed(SearchSpace(layers=LAYERS, knobs=lone)) == ()

@@ -149,6 +149,22 @@ def test_profiled_layers_say_what_no_trial_has_said_yet() -> None:
     assert knowledge(study).predict_cost([params])[0][0] > 0.94
 
 
+@pytest.mark.parametrize("has_sizes", [True, False])
+def test_wholes_of_mixed_formats_say_what_conversions_cost(has_sizes: bool) -> None:
+    """No layer is slower, and yet two that differ from their neighbours cost more than FP32."""
+    study = begin()
+    if not has_sizes:
+        record_layer_graph(study, LayerGraph(macs=GRAPH.macs, neighbours=GRAPH.neighbours))
+    neutral = SPACE.params(0)
+    params = [{**neutral, "bits/a": "int8"}, {**neutral, "bits/b": "int8"}]
+    before = knowledge(study).predict_cost(params)[0]
+    rows = [TimedPolicy(params=each, shares={}, ratio=1.2) for each in params]
+    record_layer_table(study, [TimedPolicy(params=neutral, shares={}, ratio=1.0), *rows])
+    after = knowledge(study).predict_cost(params)[0]
+    assert (before < 1.0).all()
+    assert after == pytest.approx([1.2, 1.2], abs=0.06)
+
+
 def test_what_runs_beside_the_layers_goes_with_them() -> None:
     """Of a network that spends most of its time between its layers half the channels are half of that too."""
     narrow = {knob.name: 0.5 if knob.kind == "sparsity" else knob.choices[0] for knob in SPACE.knobs}
