@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import optuna
 
 LAYER_TABLE = "layer_table"
-"""User attribute of the study: `{"format_version": 1, "rows": [{"params": {...}, "shares": {layer: share}, "ratio": 0.4},
+"""User attribute of the study: `{"format_version": 1, "rows": [{"params": {...}, "shares": {layer: share}, "ratio": r},
 ...]}`; the rows of earlier versions have no ratio."""
 
 FORMAT_VERSION = 1
