@@ -25,8 +25,8 @@ from search import RunResult, read_result
 from search.account.selection import select
 from search.choosing.named_point import find_confirmed
 from search.errors import SearchError
-from search.folder.run_folder import RunFolder
 from search.export import exportable
+from search.folder.run_folder import RunFolder
 from search.progress import Progress
 from search.recovery.ladder import TO_RECOVER
 from search.recovery.recoveries import Recovery, read_recoveries, write_recoveries
