@@ -15,7 +15,7 @@ from search.samplers.frontier.variables import Variables
 # A runtime's profile of one layer against that layer's part in a latency: the share of it, and of the whole network.
 _PROFILE_SHARE, _PROFILE_FLOOR = 0.12, 0.002
 
-# One process's ratio of a whole network, timed in turns with FP32's for a quarter of a second.
+# One process's ratio of a whole network, timed in turns with FP32's for 0.15 s.
 _WHOLE_SHARE = 0.02
 
 _Known = tuple[Rows, float, float]
@@ -55,7 +55,7 @@ def _of_layers(variables: Variables, design: Design, table: Sequence[TimedPolicy
 
 
 def _of_wholes(variables: Variables, design: Design, table: Sequence[TimedPolicy]) -> Iterator[_Known]:
-    """What whole networks took."""
+    """What whole networks took: mixed ones, and those whose layers were timed."""
     for choices, timed in _encoded(variables, table):
         if timed.ratio is not None and choices.any():  # FP32 is 1 by definition
             yield design.rows(choices[None]), timed.ratio, _WHOLE_SHARE * timed.ratio
